@@ -1,0 +1,7 @@
+"""Frames, grids, distance fields and exact kernels. No files, no DICOM, no plotting."""
+
+from planner.geometry.frames import FrameId, PatientPosition
+from planner.geometry.grid import Grid
+from planner.geometry.volume import ImageSource, Mask, Volume
+
+__all__ = ["FrameId", "Grid", "ImageSource", "Mask", "PatientPosition", "Volume"]
