@@ -137,7 +137,9 @@ def exact_clearance_mm(
     return float(clearance[0]) if single else clearance
 
 
-def throw_end_lps_mm(entry_lps_mm: FloatArray, tip_lps_mm: FloatArray, throw_mm: float) -> FloatArray:
+def throw_end_lps_mm(
+    entry_lps_mm: FloatArray, tip_lps_mm: FloatArray, throw_mm: float
+) -> FloatArray:
     """End of the needle axis with the throw, shape (..., 3)."""
     if not (np.isfinite(throw_mm) and throw_mm >= 0):
         raise DegenerateGeometryError("a throw must be a length", seen=throw_mm, needed=">= 0 mm")
@@ -233,4 +235,3 @@ def _closest(inside, blocks, spacing, start, end):  # type: ignore[no-untyped-de
 def floor_to_hundredth(values_mm: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Round down to 0.01 mm, so that a reported clearance is never larger than the true one."""
     return np.asarray(np.floor(np.asarray(values_mm) * 100.0 + 1e-7) / 100.0)
-

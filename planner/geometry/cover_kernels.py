@@ -1,10 +1,9 @@
-"""Compiled part of ``resample``: which boxes of one lattice touch boxes of another."""
+"""The compiled loop of ``resample``: which boxes of one lattice overlap boxes of another."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 
 @njit(cache=True)
@@ -71,29 +70,3 @@ def cover_boxes(  # type: ignore[no-untyped-def]
                             if not apart:
                                 out[p, q, r] = True
     return n_outside
-
-
-def separating_axes(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit directions that can separate a unit cube from a parallelepiped, shape (m, 3).
-
-    ``edges`` has the full edge vectors of the parallelepiped as columns. The
-    directions are the face normals of both and the cross products of their
-    edges (separating axis theorem); directions of no length are left out, which
-    can only keep boxes together.
-    """
-    cube = np.eye(3)
-    candidates = [*cube]
-    candidates += [np.cross(edges[:, a], edges[:, b]) for a, b in ((0, 1), (1, 2), (2, 0))]
-    candidates += [np.cross(cube[a], edges[:, b]) for a in range(3) for b in range(3)]
-    scale = float(np.linalg.norm(edges, axis=0).max())
-    lengths = [float(np.linalg.norm(v)) for v in candidates]
-    floor = 1e-9 * min(1.0, scale, scale * scale)
-    kept = [v / n for v, n in zip(candidates, lengths, strict=True) if n > floor]
-    return np.array(kept)
-
-
-def reach_along(axes: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Half width of a unit cube plus that of the parallelepiped along each axis, shape (m,)."""
-    cube = 0.5 * np.abs(axes).sum(axis=1)
-    other = 0.5 * np.abs(axes @ edges).sum(axis=1)
-    return np.asarray(cube + other)

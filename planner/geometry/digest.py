@@ -1,4 +1,4 @@
-"""Fingerprints of images and masks: did two runs see the same input?"""
+"""Fingerprints of images and masks: they tell whether two runs saw the same input."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Two lattices may be related in three ways, tried in this order:
 
-1. **One to one** (`lattice_map`): the same voxels, perhaps stored with flipped or
+1. **One to one** (`lattice.lattice_map`): the same voxels, perhaps stored with flipped or
    permuted axes, perhaps only a cut-out of them. Voxels are copied; nothing grows.
 2. **Axis-aligned** (a signed permutation with any spacing ratio and any shift):
    the voxel boxes are products of intervals and the cover is exact.
@@ -10,7 +10,7 @@ Two lattices may be related in three ways, tried in this order:
    axis theorem, which is exact for two boxes.
 
 In 2 and 3 `cover_mask` sets a target voxel when its box and the box of a set
-source voxel share more than a touching face (`OVERLAP_TOL_VOX`). So every point
+source voxel share more than a touching face (`lattice.OVERLAP_TOL_VOX`). So every point
 of a set source voxel that lies in the target volume lies in a set target voxel,
 and every point of a set target voxel is within ``grown_mm`` of a set source voxel.
 """
@@ -18,7 +18,6 @@ and every point of a set target voxel is within ``grown_mm`` of a set source vox
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,30 +25,22 @@ from numpy.typing import NDArray
 from planner.errors import FrameMismatchError
 from planner.geometry.frames import FloatArray
 from planner.geometry.grid import Grid
+from planner.geometry.lattice import (
+    OVERLAP_TOL_VOX,
+    TransferMethod,
+    copy_voxels,
+    index_triple,
+    lattice_map,
+    reach_along,
+    separating_axes,
+)
 from planner.geometry.volume import Mask
-
-OVERLAP_TOL_VOX = 1e-6
-"""Boxes that overlap by less than this (target voxels) only touch."""
-
-SAME_PLACE_MM = 0.01
-"""Two headers that agree this well name the same place (see `same_place_tol_mm`)."""
-
-SAME_PLACE_VOX = 0.01
 
 _MAX_SKEW_VOX = 0.01
 """Off-axis run over the whole source volume up to which lattices count as aligned."""
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
-
-
-class TransferMethod(StrEnum):
-    """How a mask came onto another grid; the text of ``MaskSource.method``."""
-
-    SAME_GRID = "same grid"
-    REORDERED = "reordered axes"
-    COVER = "conservative cover"
-    NEAREST = "nearest"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -71,20 +62,6 @@ class MaskTransfer:
     method: TransferMethod
     grown_mm: float
     n_outside: int
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class LatticeMap:
-    """Target index ``t`` along axis ``n`` is ``sign[n] * source[axis[n]] + offset[n]``."""
-
-    axis: tuple[int, int, int]
-    sign: tuple[int, int, int]
-    offset: tuple[int, int, int]
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether no axis is flipped or permuted (a shift at most)."""
-        return self.axis == (0, 1, 2) and self.sign == (1, 1, 1)
 
 
 def cover_mask(mask: Mask, grid: Grid) -> MaskTransfer:
@@ -174,53 +151,6 @@ def nearest_mask(mask: Mask, grid: Grid) -> MaskTransfer:
     return _transfer(grid, out, TransferMethod.NEAREST, grown_mm, _count_outside(mask, grid))
 
 
-def lattice_map(source: Grid, target: Grid) -> LatticeMap | None:
-    """How source voxels map one to one onto target voxels; None when they do not.
-
-    True for the same lattice up to flipped or permuted axes and a shift by whole
-    voxels (a cut-out), every voxel within `same_place_tol_mm` of its twin.
-    """
-    matrix = np.linalg.inv(target.lps_from_kji) @ source.lps_from_kji
-    signed = np.rint(matrix[:3, :3])
-    if not _is_signed_permutation(signed):
-        return None
-    # The shift is rounded in the middle of the source, where it is known best.
-    middle = (np.array(source.shape_kji) - 1) / 2
-    offset = np.rint(matrix[:3, :3] @ middle + matrix[:3, 3] - signed @ middle)
-    corners = _corner_indices(source.shape_kji)
-    gap = corners @ (matrix[:3, :3] - signed).T + (matrix[:3, 3] - offset)
-    gap_mm = np.linalg.norm(gap @ target.lps_from_kji[:3, :3].T, axis=-1).max()
-    if not (gap_mm <= same_place_tol_mm(target)):
-        return None
-    axis = np.argmax(np.abs(signed), axis=1)
-    sign = signed[np.arange(3), axis]
-    return LatticeMap(axis=_triple(axis), sign=_triple(sign), offset=_triple(offset))
-
-
-def same_place_tol_mm(grid: Grid) -> float:
-    """How far two headers may put a voxel apart and still mean the same one.
-
-    0.01 mm, the step in which clearances are reported, or 1 % of the smallest
-    voxel edge where that is more. The float32 matrix of a NIfTI header is good
-    to about 1e-4 mm; a resampled or re-aligned mask is off by far more.
-    """
-    return max(SAME_PLACE_MM, SAME_PLACE_VOX * float(grid.spacing_kji_mm.min()))
-
-
-def volumes_overlap(one: Grid, other: Grid) -> bool:
-    """Whether the boxes of two volumes share more than a face."""
-    from planner.geometry.cover_kernels import reach_along, separating_axes
-
-    # In units of the whole volume of ``other``, which so becomes a unit cube.
-    matrix = np.linalg.inv(other.lps_from_kji) @ one.lps_from_kji
-    size = np.array(other.shape_kji, dtype=np.float64)
-    edges = matrix[:3, :3] * np.array(one.shape_kji) / size[:, None]
-    between = (other.to_kji(one.centre_lps_mm) - (size - 1) / 2) / size
-    axes = separating_axes(edges)
-    tolerance = OVERLAP_TOL_VOX / size.max()
-    return bool(np.all(np.abs(axes @ between) < reach_along(axes, edges) - tolerance))
-
-
 # ---------------------------------------------------------------- one to one
 
 
@@ -228,33 +158,9 @@ def _copied(mask: Mask, grid: Grid) -> MaskTransfer | None:
     lattice = lattice_map(mask.grid, grid)
     if lattice is None:
         return None
-    inside, n_outside = copy_voxels(mask.inside, grid.shape_kji, lattice)
-    method = TransferMethod.SAME_GRID if lattice.is_plain else TransferMethod.REORDERED
-    return _transfer(grid, inside, method, 0.0, n_outside)
-
-
-def copy_voxels(
-    inside: BoolArray, shape_kji: tuple[int, int, int], lattice: LatticeMap
-) -> tuple[BoolArray, int]:
-    """Voxels of a mask at their places on a grid of ``shape_kji``, and how many fell outside."""
-    turned = np.transpose(inside, lattice.axis)
-    turned = turned[tuple(slice(None, None, sign) for sign in lattice.sign)]
-    # After the flip, the first voxel of a negative axis is its former last one.
-    start = [
-        offset if sign > 0 else offset - (n - 1)
-        for offset, sign, n in zip(lattice.offset, lattice.sign, turned.shape, strict=True)
-    ]
-    if start == [0, 0, 0] and turned.shape == shape_kji:
-        return np.ascontiguousarray(turned), 0
-    out = np.zeros(shape_kji, bool)
-    into, taken = [], []
-    for first, n, size in zip(start, turned.shape, shape_kji, strict=True):
-        low, high = max(first, 0), min(first + n, size)
-        into.append(slice(low, max(low, high)))
-        taken.append(slice(low - first, max(low, high) - first))
-    part = turned[tuple(taken)]
-    out[tuple(into)] = part
-    return out, int(np.count_nonzero(inside)) - int(np.count_nonzero(part))
+    inside = copy_voxels(mask.inside, grid.shape_kji, lattice)
+    n_outside = mask.n_voxels - int(np.count_nonzero(inside))
+    return _transfer(grid, inside, lattice.method, 0.0, n_outside)
 
 
 # ---------------------------------------------------------------- axis-aligned
@@ -287,7 +193,7 @@ def _aligned_map(source: Grid, target: Grid) -> _AlignedMap | None:
     middle = (shape - 1) / 2
     zero = linear @ middle + matrix[:3, 3] - scale * middle[axis]
     slack = np.where(slack <= OVERLAP_TOL_VOX, 0.0, slack)
-    return _AlignedMap(_triple(axis), scale, zero, slack)
+    return _AlignedMap(index_triple(axis), scale, zero, slack)
 
 
 def _aligned_cover(part: BoolArray, grid: Grid, aligned: _AlignedMap) -> MaskTransfer:
@@ -350,7 +256,7 @@ def _run_inside(centres: FloatArray, n_target: int) -> slice:
 
 
 def _oblique_cover(part: BoolArray, source: Grid, grid: Grid) -> MaskTransfer:
-    from planner.geometry.cover_kernels import cover_boxes, reach_along, separating_axes
+    from planner.geometry.cover_kernels import cover_boxes
 
     matrix = np.linalg.inv(grid.lps_from_kji) @ source.lps_from_kji
     edges = np.ascontiguousarray(matrix[:3, :3])
@@ -396,22 +302,6 @@ def _longest_diagonal_mm(grid: Grid, edges_vox: FloatArray) -> float:
     """Length of the longest diagonal of a box with these edges along the voxel axes."""
     signs = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]], dtype=np.float64)
     return float(np.linalg.norm((signs * edges_vox) @ grid.lps_from_kji[:3, :3].T, axis=1).max())
-
-
-def _corner_indices(shape_kji: tuple[int, int, int]) -> FloatArray:
-    high = np.array(shape_kji) - 0.5
-    pick = np.array(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij")).reshape(3, -1).T
-    return np.where(pick == 0, -0.5, high)
-
-
-def _is_signed_permutation(matrix: FloatArray) -> bool:
-    size = np.abs(matrix)
-    ones = np.all(size.sum(axis=0) == 1) and np.all(size.sum(axis=1) == 1)
-    return bool(ones and size.max() == 1)
-
-
-def _triple(values: NDArray[np.generic]) -> tuple[int, int, int]:
-    return int(values[0]), int(values[1]), int(values[2])
 
 
 def _transfer(

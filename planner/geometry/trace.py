@@ -137,7 +137,11 @@ def _beyond(x, low, high):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _lower_bound(sq, first, step, cap, low, high, x, y, z):  # type: ignore[no-untyped-def]
     """A lower bound of the distance at x, y, z from the field and the mask's bounding box."""
-    gx, gy, gz = _beyond(x, low[0], high[0]), _beyond(y, low[1], high[1]), _beyond(z, low[2], high[2])
+    gx, gy, gz = (
+        _beyond(x, low[0], high[0]),
+        _beyond(y, low[1], high[1]),
+        _beyond(z, low[2], high[2]),
+    )
     to_bounds = math.sqrt(gx * gx + gy * gy + gz * gz)
     if to_bounds >= cap:
         return to_bounds
@@ -213,9 +217,7 @@ def _trace_one(  # type: ignore[no-untyped-def]
         advance = max(safe, _RELAXED * math.sqrt(room)) if room > 0.0 else safe
         advance = min(advance, length - at)
         t = at + advance
-        ahead = _lower_bound(
-            sq, first, step, cap, low, high, x + t * ux, y + t * uy, z + t * uz
-        )
+        ahead = _lower_bound(sq, first, step, cap, low, high, x + t * ux, y + t * uy, z + t * uz)
         between = _interval_bound(bound, ahead, advance)
         if between < least and advance > safe:
             advance = safe
@@ -229,9 +231,7 @@ def _trace_one(  # type: ignore[no-untyped-def]
                 _upper_bound(sq, first, step, x + t * ux, y + t * uy, z + t * uz) < required
             ):
                 return REJECTED
-            if n_pending > 0 and (
-                pending[n_pending - 1, 1] >= at or n_pending == pending.shape[0]
-            ):
+            if n_pending > 0 and (pending[n_pending - 1, 1] >= at or n_pending == pending.shape[0]):
                 pending[n_pending - 1, 1] = t
             else:
                 pending[n_pending, 0] = at
@@ -254,7 +254,7 @@ def _comes_nearer(inside, spacing, end, entry, length, stretch, required):  # ty
     t0 = stretch[0]
     # The last step may stop a hair short of the entry: settle up to the entry itself.
     t1 = length if length - stretch[1] <= _LAST_STEP_MM else stretch[1]
-    n_pieces = max(1, int(math.ceil((t1 - t0) / _PIECE_MM)))
+    n_pieces = max(1, math.ceil((t1 - t0) / _PIECE_MM))
     along = (entry - end) / length
     for piece in range(n_pieces):
         a = end + (t0 + (t1 - t0) * piece / n_pieces) * along

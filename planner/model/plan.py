@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.geometry.frames import FloatArray
-from planner.geometry.volume import Volume
+from planner.geometry.volume import Mask, Volume
 from planner.model.needle import Needle, Target
 from planner.model.protocol import Protocol
 from planner.model.structures import StructureSet
@@ -161,6 +161,10 @@ class PlanResult:
     warnings: tuple[PlanWarning, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
+    body: Mask | None = None
+    """The body whose outer surface is the skin."""
+    body_source: str = "automatic"
+    """``"automatic"`` or ``"structure:NAME"``."""
 
     @property
     def rejected_counts(self) -> dict[str, int]:

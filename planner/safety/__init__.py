@@ -1,1 +1,15 @@
-"""Room of the planner."""
+"""Obstacles and their margins, clearance fields, and checks that end in findings."""
+
+from planner.safety.checks import CutFaces, NeedleAxis
+from planner.safety.fields import FieldCache
+from planner.safety.obstacles import CONTACT_MM, Obstacle, Obstacles, resolve_obstacles
+
+__all__ = [
+    "CONTACT_MM",
+    "CutFaces",
+    "FieldCache",
+    "NeedleAxis",
+    "Obstacle",
+    "Obstacles",
+    "resolve_obstacles",
+]

@@ -1,1 +1,6 @@
-"""Room of the planner."""
+"""Candidates from the skin to a target: traced, decided, scored, ranked, explained."""
+
+from planner.search.options import SearchOptions, TableSide
+from planner.search.session import PlanningSession, plan
+
+__all__ = ["PlanningSession", "SearchOptions", "TableSide", "plan"]

@@ -1,0 +1,239 @@
+"""Findings about one trajectory, every number from the exact kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.geometry import Grid, Mask
+from planner.geometry.clearance import floor_to_hundredth
+from planner.geometry.frames import FloatArray
+from planner.geometry.walk import length_inside_mm, stays_inside
+from planner.model import Clearance, Finding, Needle, Protocol, Verdict, verdict_of_margin
+from planner.safety.fields import FieldCache
+from planner.safety.obstacles import Obstacle, Obstacles
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class NeedleAxis:
+    """One needle axis, LPS mm: entry, tip, and the end of the throw."""
+
+    entry_lps_mm: FloatArray
+    tip_lps_mm: FloatArray
+    end_lps_mm: FloatArray
+
+    @property
+    def length_mm(self) -> float:
+        """Entry to tip."""
+        return float(np.linalg.norm(self.tip_lps_mm - self.entry_lps_mm))
+
+
+def check_clearances(
+    axis: NeedleAxis, obstacles: Obstacles, needle: Needle, cache: FieldCache
+) -> tuple[tuple[Clearance, ...], tuple[Finding, ...]]:
+    """Exact clearance to every obstacle, and the finding that follows from it."""
+    clearances: list[Clearance] = []
+    findings: list[Finding] = []
+    for obstacle in obstacles.obstacles:
+        clearance, finding = _clearance(axis, obstacle, needle, cache)
+        clearances.append(clearance)
+        findings.append(finding)
+    return tuple(clearances), tuple(findings)
+
+
+def _clearance(
+    axis: NeedleAxis, obstacle: Obstacle, needle: Needle, cache: FieldCache
+) -> tuple[Clearance, Finding]:
+    index = cache.index(obstacle.name, obstacle.structure.mask)
+    found = index.closest_approach(axis.entry_lps_mm, axis.end_lps_mm)
+    exact_mm = float(found.distance_mm[0]) - needle.radius_mm
+    reported_mm = float(floor_to_hundredth(exact_mm))
+    verdict = verdict_of_margin(exact_mm, obstacle.required_mm, caution_band=obstacle.caution_mm)
+    on_needle = found.on_axis_lps_mm[0]
+    clearance = Clearance(
+        structure=obstacle.name,
+        clearance_mm=reported_mm,
+        required_mm=obstacle.required_mm,
+        on_needle_lps_mm=on_needle,
+        on_structure_lps_mm=found.on_mask_lps_mm[0],
+    )
+    finding = Finding(
+        constraint=obstacle.constraint.split(":")[0],
+        structure=obstacle.name,
+        measured=reported_mm,
+        required=obstacle.required_mm,
+        unit="mm",
+        verdict=verdict,
+        where_lps_mm=(float(on_needle[0]), float(on_needle[1]), float(on_needle[2])),
+        note=f"margin evidence: {obstacle.evidence}",
+    )
+    return clearance, finding
+
+
+def check_bone_crossing(axis: NeedleAxis, obstacles: Obstacles) -> tuple[Finding, ...]:
+    """How much of each bone that may be crossed the path crosses."""
+    findings = []
+    for structure in obstacles.crossable_bone:
+        crossed = _length_in(structure.mask, axis)
+        if crossed > 0.0:
+            findings.append(
+                Finding(
+                    constraint="bone_crossed",
+                    structure=structure.name,
+                    measured=round(crossed, 2),
+                    required=None,
+                    unit="mm",
+                    verdict=Verdict.PASS,
+                    note="the procedure allows bone to be crossed",
+                )
+            )
+    return tuple(findings)
+
+
+def check_axis(
+    axis: NeedleAxis, needle: Needle, protocol: Protocol, skin_angle_deg: float
+) -> tuple[Finding, ...]:
+    """Length and skin angle against their limits."""
+    length = axis.length_mm
+    reach = needle.length_mm - length
+    return (
+        Finding(
+            constraint="length",
+            structure=None,
+            measured=round(length, 2),
+            required=needle.length_mm,
+            unit="mm",
+            verdict=Verdict.worst(
+                [
+                    verdict_of_margin(reach, 0.0),
+                    verdict_of_margin(length, protocol.min_length.value),
+                ]
+            ),
+            note=f"at least {protocol.min_length.value:g} mm, at most the needle's length",
+        ),
+        Finding(
+            constraint="skin_angle",
+            structure=None,
+            measured=round(skin_angle_deg, 2),
+            required=protocol.max_skin_angle.value,
+            unit="degrees",
+            verdict=verdict_of_margin(protocol.max_skin_angle.value - skin_angle_deg, 0.0),
+            note="to the skin normal, at most",
+        ),
+    )
+
+
+def check_inside_body(axis: NeedleAxis, body: Mask) -> Finding:
+    """The path, throw included, lies in the imaged body from the skin on."""
+    ends = body.grid.to_axes_mm(axis.end_lps_mm)[None, :]
+    entries = body.grid.to_axes_mm(axis.entry_lps_mm)[None, :]
+    inside = bool(stays_inside(body, ends, entries, np.zeros(1, np.int64))[0])
+    return Finding(
+        constraint="outside_body",
+        structure=None,
+        measured=None,
+        required=None,
+        unit="",
+        verdict=Verdict.PASS if inside else Verdict.FAIL,
+        note="inside the imaged body from entry to end" if inside else "leaves the imaged body",
+    )
+
+
+def check_coverage(
+    axis: NeedleAxis,
+    obstacles: Obstacles,
+    needle: Needle,
+    cut_faces: CutFaces,
+) -> tuple[Finding, ...]:
+    """UNKNOWN where a structure could lie unseen, within its margin of the path."""
+    ends = np.stack([axis.entry_lps_mm, axis.end_lps_mm])
+    findings = []
+    for obstacle in obstacles.obstacles:
+        if not bool(covered(ends[:1], ends[1:], obstacle, needle.radius_mm)[0]):
+            findings.append(
+                Finding(
+                    constraint="coverage",
+                    structure=obstacle.name,
+                    measured=None,
+                    required=obstacle.required_mm,
+                    unit="mm",
+                    verdict=Verdict.UNKNOWN,
+                    note="its mask was drawn on an image that does not cover the path "
+                    "and the margin around it",
+                )
+            )
+    room = max(float(cut_faces.room_mm(ends).min()), 0.0)
+    short = [o for o in obstacles.obstacles if not (room >= o.required_mm + needle.radius_mm)]
+    if short:
+        worst = max(short, key=lambda o: o.required_mm)
+        names = ", ".join(o.name for o in short)
+        findings.append(
+            Finding(
+                constraint="coverage",
+                structure=None,
+                measured=round(room, 2),
+                required=worst.required_mm,
+                unit="mm",
+                verdict=Verdict.UNKNOWN,
+                note=f"the image cuts the body this near to the path; beyond it could lie: {names}",
+            )
+        )
+    return tuple(findings)
+
+
+def covered(
+    entries_lps_mm: FloatArray, ends_lps_mm: FloatArray, obstacle: Obstacle, radius_mm: float
+) -> np.ndarray:
+    """Whether the mask's own grid holds each path with its margin around it, shape (n,).
+
+    A mask stored on the image's grid covers all of the image; there the image's
+    cut faces decide. A grid is convex: both ends inside means the path inside.
+    """
+    source = obstacle.structure.source
+    if source.method in ("same grid", "reordered axes"):
+        return np.ones(entries_lps_mm.shape[0], dtype=bool)
+    inset = obstacle.required_mm + radius_mm
+    return np.asarray(
+        source.grid.contains(entries_lps_mm, inset_mm=inset)
+        & source.grid.contains(ends_lps_mm, inset_mm=inset)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CutFaces:
+    """Faces of the image volume that cut the body: beyond them anatomy goes on unseen."""
+
+    grid: Grid
+    is_cut: np.ndarray
+    """Shape (3, 2) bool: low and high face of k, j, i."""
+
+    @classmethod
+    def of(cls, body: Mask) -> CutFaces:
+        """The faces on which body voxels lie."""
+        is_cut = np.zeros((3, 2), dtype=bool)
+        for axis in range(3):
+            is_cut[axis, 0] = np.take(body.inside, 0, axis=axis).any()
+            is_cut[axis, 1] = np.take(body.inside, -1, axis=axis).any()
+        return cls(grid=body.grid, is_cut=is_cut)
+
+    def room_mm(self, points_lps_mm: FloatArray) -> FloatArray:
+        """Distance from points to the nearest cut face's plane, inf without one; shape (n,).
+
+        A path is straight, so its nearest point to a plane is one of its ends.
+        """
+        at = self.grid.to_axes_mm(points_lps_mm)
+        spacing = self.grid.spacing_kji_mm
+        room = np.full(at.shape[0], np.inf)
+        for axis in range(3):
+            low = at[:, axis] + 0.5 * spacing[axis]
+            high = (self.grid.shape_kji[axis] - 0.5) * spacing[axis] - at[:, axis]
+            room = np.minimum(room, low) if self.is_cut[axis, 0] else room
+            room = np.minimum(room, high) if self.is_cut[axis, 1] else room
+        return room
+
+
+def _length_in(mask: Mask, axis: NeedleAxis) -> float:
+    start = mask.grid.to_axes_mm(axis.entry_lps_mm)[None, :]
+    end = mask.grid.to_axes_mm(axis.end_lps_mm)[None, :]
+    return float(length_inside_mm(mask, start, end, np.zeros(1, np.int64))[0])

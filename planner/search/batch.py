@@ -1,0 +1,75 @@
+"""Candidate needle axes as arrays, in patient and in voxel-axis coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.geometry import Grid
+from planner.geometry.clearance import throw_end_lps_mm
+from planner.geometry.frames import FloatArray
+from planner.model import Needle
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class AxisBatch:
+    """All candidates from the skin to one tip, shape (n, 3) each.
+
+    ``end`` is the tip with the throw added. The ``_axes_mm`` arrays are in the
+    image grid's millimetre axes, where voxels are axis-aligned boxes.
+    """
+
+    entry_lps_mm: FloatArray
+    normal_lps: FloatArray
+    tip_lps_mm: FloatArray
+    direction_lps: FloatArray
+    length_mm: FloatArray
+    end_lps_mm: FloatArray
+    entry_axes_mm: FloatArray
+    end_axes_mm: FloatArray
+
+    def __len__(self) -> int:
+        return int(self.length_mm.shape[0])
+
+    def only(self, number: int) -> AxisBatch:
+        """A batch of candidate ``number`` alone."""
+        at = slice(number, number + 1)
+        return AxisBatch(
+            **{name: getattr(self, name)[at] for name in AxisBatch.__dataclass_fields__}
+        )
+
+    def shaft_axes_mm(
+        self, grid: Grid, needle: Needle, start_mm: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """The needle outside the skin, from ``start_mm`` beyond the entry to the hub."""
+        outside = np.maximum(needle.length_mm - self.length_mm, 0.0)
+        outward = -self.direction_lps
+        start = self.entry_lps_mm + outward * np.minimum(start_mm, outside)[:, None]
+        hub = self.entry_lps_mm + outward * outside[:, None]
+        return grid.to_axes_mm(start), grid.to_axes_mm(hub)
+
+
+def axis_batch(
+    entry_lps_mm: FloatArray,
+    normal_lps: FloatArray,
+    tip_lps_mm: FloatArray,
+    throw_mm: float,
+    grid: Grid,
+) -> AxisBatch:
+    """Candidates from every entry to one tip."""
+    along = tip_lps_mm - entry_lps_mm
+    length = np.linalg.norm(along, axis=1)
+    direction = along / np.maximum(length, 1e-12)[:, None]
+    tips = np.broadcast_to(tip_lps_mm, entry_lps_mm.shape)
+    ends = throw_end_lps_mm(entry_lps_mm, tips, throw_mm) if len(length) else tips
+    return AxisBatch(
+        entry_lps_mm=entry_lps_mm,
+        normal_lps=normal_lps,
+        tip_lps_mm=tips,
+        direction_lps=direction,
+        length_mm=length,
+        end_lps_mm=ends,
+        entry_axes_mm=np.ascontiguousarray(grid.to_axes_mm(entry_lps_mm)),
+        end_axes_mm=np.ascontiguousarray(grid.to_axes_mm(ends)),
+    )

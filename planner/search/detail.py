@@ -1,0 +1,105 @@
+"""From a picked candidate to a Trajectory: every number again, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.geometry import Mask
+from planner.geometry.angles import needle_angles_deg
+from planner.model import Angles, Clearance, Needle, Protocol, Trajectory, Verdict
+from planner.safety.checks import (
+    CutFaces,
+    NeedleAxis,
+    check_axis,
+    check_bone_crossing,
+    check_clearances,
+    check_coverage,
+    check_inside_body,
+)
+from planner.safety.fields import FieldCache
+from planner.safety.obstacles import Obstacles
+from planner.search.batch import AxisBatch
+from planner.search.cost import axis_cost_terms, clearance_cost, total_cost
+from planner.search.limits import skin_angle_deg
+from planner.search.words import entry_words
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class DetailContext:
+    """What does not change between the trajectories of one plan."""
+
+    protocol: Protocol
+    needle: Needle
+    obstacles: Obstacles
+    cache: FieldCache
+    body: Mask
+    cut_faces: CutFaces
+    midline: tuple[float, str]
+
+
+def detailed_trajectory(
+    context: DetailContext, batch: AxisBatch, number: int, *, pareto: bool
+) -> Trajectory:
+    """The trajectory of candidate ``number`` with exact clearances and all findings; rank 0."""
+    axis = NeedleAxis(
+        entry_lps_mm=batch.entry_lps_mm[number],
+        tip_lps_mm=np.array(batch.tip_lps_mm[number]),
+        end_lps_mm=np.array(batch.end_lps_mm[number]),
+    )
+    one = batch.only(number)
+    skin_deg = float(skin_angle_deg(one)[0])
+    clearances, clearance_findings = check_clearances(
+        axis, context.obstacles, context.needle, context.cache
+    )
+    findings = (
+        *clearance_findings,
+        *check_axis(axis, context.needle, context.protocol, skin_deg),
+        check_inside_body(axis, context.body),
+        *check_bone_crossing(axis, context.obstacles),
+        *check_coverage(axis, context.obstacles, context.needle, context.cut_faces),
+        *context.obstacles.missing,
+    )
+    terms = {
+        name: float(v[0])
+        for name, v in axis_cost_terms(one, context.protocol, context.needle).items()
+    }
+    terms["clearance"] = _worst_clearance_cost(clearances, context.obstacles)
+    angles = _angles(axis, skin_deg)
+    length = axis.length_mm
+    return Trajectory(
+        rank=0,
+        entry_lps_mm=axis.entry_lps_mm,
+        tip_lps_mm=axis.tip_lps_mm,
+        throw_end_lps_mm=axis.end_lps_mm,
+        skin_normal_lps=batch.normal_lps[number],
+        length_mm=length,
+        verdict=Verdict.worst(f.verdict for f in findings),
+        cost=float(total_cost({k: np.array([v]) for k, v in terms.items()}, context.protocol)[0]),
+        cost_terms=terms,
+        angles=angles,
+        clearances=clearances,
+        findings=findings,
+        is_pareto_optimal=pareto,
+        words=entry_words(axis.entry_lps_mm, angles, length, context.midline),
+        candidate=number,
+    )
+
+
+def _worst_clearance_cost(clearances: tuple[Clearance, ...], obstacles: Obstacles) -> float:
+    costs = [
+        float(clearance_cost(c.clearance_mm, o))
+        for c, o in zip(clearances, obstacles.obstacles, strict=True)
+    ]
+    return max(costs, default=0.0)
+
+
+def _angles(axis: NeedleAxis, skin_deg: float) -> Angles:
+    angles = needle_angles_deg(axis.entry_lps_mm, axis.tip_lps_mm)
+    return Angles(
+        axial_deg=float(angles.axial_deg),
+        craniocaudal_deg=float(angles.craniocaudal_deg),
+        skin_normal_deg=skin_deg,
+        b0_deg=None,
+    )

@@ -1,0 +1,222 @@
+"""Why nothing is feasible, and the smallest single change that would open a path.
+
+Computed, not guessed: every constraint is measured on every candidate, and a
+claimed opening is the exact value on a real candidate that fails that
+constraint alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.geometry import Mask
+from planner.geometry.clearance import floor_to_hundredth
+from planner.geometry.walk import stays_inside
+from planner.model import Explanation, Needle, Protocol
+from planner.safety.fields import FieldCache
+from planner.safety.obstacles import CONTACT_MM, Obstacle
+from planner.search.batch import AxisBatch
+from planner.search.evaluate import BONE, OUTSIDE_BODY, SHAFT, TracedObstacle, shaft_is_free
+from planner.search.limits import Limit
+
+_EXACT_LOOKS = 2000
+"""Candidates measured exactly per obstacle: those with the largest certified bound."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Question:
+    """Everything needed to ask each constraint about each candidate."""
+
+    batch: AxisBatch
+    limits: tuple[Limit, ...]
+    traced: tuple[TracedObstacle, ...]
+    cache: FieldCache
+    body: Mask
+    needle: Needle
+    protocol: Protocol
+
+
+def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
+    """One summary, then one explanation per constraint, those that open a path first."""
+    n = len(question.batch)
+    if n == 0:
+        return (_no_skin(),)
+    fails = _failures(question)
+    names = list(fails)
+    matrix = np.stack([fails[name] for name in names])
+    n_failed = matrix.sum(axis=0)
+    explanations = []
+    for row, name in enumerate(names):
+        removed = int(matrix[row].sum())
+        if removed == 0:
+            continue
+        alone = np.flatnonzero(matrix[row] & (n_failed == 1))
+        explanations.append(_explain(question, name, removed, alone))
+    explanations.sort(key=lambda e: (e.opens_at is None, -e.n_only_this, -e.n_removed))
+    return (_summary(names, matrix, n_failed), *explanations)
+
+
+def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:
+    """Which candidates fail each constraint, tested on its own."""
+    fails = {limit.constraint: ~limit.ok for limit in question.limits}
+    everyone = np.arange(len(question.batch))
+    for item in question.traced:
+        bad = np.isneginf(item.bounds(question.batch, question.needle.radius_mm, everyone))
+        name = item.obstacle.constraint
+        fails[name] = fails[name] | bad if name in fails else bad
+    batch = question.batch
+    fails[OUTSIDE_BODY] = ~stays_inside(
+        question.body, batch.end_axes_mm, batch.entry_axes_mm, everyone
+    )
+    fails[SHAFT] = ~shaft_is_free(batch, question.body, question.needle)
+    return fails
+
+
+def _explain(question: Question, name: str, removed: int, alone: NDArray[np.int64]) -> Explanation:
+    for limit in question.limits:
+        if limit.constraint == name:
+            return _explain_limit(question, limit, removed, alone)
+    for item in question.traced:
+        if item.obstacle.constraint == name and name != BONE:
+            return _explain_clearance(question, item.obstacle, removed, alone)
+    if name == BONE:
+        return _explain_bone(removed, alone)
+    what = {
+        OUTSIDE_BODY: "leave the imaged body on their way",
+        SHAFT: "would have the needle's outer part meet the body",
+    }[name]
+    return Explanation(
+        code=f"removed:{name}",
+        message=f"{removed} paths {what}; {alone.size} of them fail nothing else.",
+        constraint=name,
+        n_removed=removed,
+        n_only_this=int(alone.size),
+    )
+
+
+def _explain_limit(
+    question: Question, limit: Limit, removed: int, alone: NDArray[np.int64]
+) -> Explanation:
+    name = limit.constraint
+    shortfall = limit.shortfall[alone]
+    shortfall = shortfall[np.isfinite(shortfall)]
+    least = float(np.ceil(shortfall.min() * 10.0) / 10.0) if shortfall.size else None
+    change = {
+        "length": ("a needle {x:g} mm longer would open a path", question.needle.length_mm),
+        "approach": ("widening the allowed approach by {x:g} degrees would open a path", 0.0),
+        "skin_angle": (
+            "a skin angle limit {x:g} degrees larger would open a path",
+            question.protocol.max_skin_angle.value,
+        ),
+    }
+    opens_at = current = None
+    text = f"'{name}' removes {removed} paths; {alone.size} of them fail nothing else"
+    if least is not None and name in change:
+        words, current = change[name]
+        opens_at = current + least
+        text += ": " + words.format(x=least)
+    return Explanation(
+        code=f"removed:{name}",
+        message=text + ".",
+        constraint=name,
+        n_removed=removed,
+        n_only_this=int(alone.size),
+        current=current,
+        opens_at=opens_at,
+        unit=limit.unit,
+    )
+
+
+def _explain_clearance(
+    question: Question, obstacle: Obstacle, removed: int, alone: NDArray[np.int64]
+) -> Explanation:
+    best = _largest_clearance_mm(question, obstacle, alone) if alone.size else None
+    opens_at = best if best is not None and best >= CONTACT_MM else None
+    text = (
+        f"'{obstacle.name}' (margin {obstacle.required_mm:g} mm) removes {removed} paths; "
+        f"{alone.size} of them fail nothing else"
+    )
+    if opens_at is not None:
+        text += f": its margin from {obstacle.required_mm:g} to {opens_at:.2f} mm would open a path"
+    elif alone.size:
+        text += ", but all of those touch it: no margin would open a path"
+    return Explanation(
+        code=f"removed:{obstacle.constraint}",
+        message=text + ".",
+        constraint=obstacle.constraint,
+        n_removed=removed,
+        n_only_this=int(alone.size),
+        current=obstacle.required_mm,
+        opens_at=opens_at,
+        unit="mm",
+    )
+
+
+def _largest_clearance_mm(
+    question: Question, obstacle: Obstacle, alone: NDArray[np.int64]
+) -> float:
+    """Largest exact clearance among candidates, rounded down to 0.01 mm."""
+    looks = alone
+    if alone.size > _EXACT_LOOKS:
+        item = next(t for t in question.traced if t.obstacle is obstacle)
+        touching = question.needle.radius_mm + CONTACT_MM
+        bound = item.target.trace(
+            question.batch.end_axes_mm,
+            question.batch.entry_axes_mm,
+            touching,
+            obstacle.clear_mm,
+            alone,
+        )
+        looks = alone[np.argsort(-bound, kind="stable")[:_EXACT_LOOKS]]
+    index = question.cache.index(obstacle.name, obstacle.structure.mask)
+    distance = index.closest_approach(
+        question.batch.entry_lps_mm[looks], question.batch.end_lps_mm[looks]
+    ).distance_mm
+    return float(floor_to_hundredth(distance.max() - question.needle.radius_mm))
+
+
+def _explain_bone(removed: int, alone: NDArray[np.int64]) -> Explanation:
+    text = f"bone removes {removed} paths; {alone.size} of them fail nothing else"
+    if alone.size:
+        text += f": allowing bone to be crossed would open {alone.size} paths"
+    return Explanation(
+        code="removed:bone",
+        message=text + ".",
+        constraint=BONE,
+        n_removed=removed,
+        n_only_this=int(alone.size),
+        opens_at=0.0 if alone.size else None,
+    )
+
+
+def _summary(
+    names: list[str], matrix: NDArray[np.bool_], n_failed: NDArray[np.int64]
+) -> Explanation:
+    n = matrix.shape[1]
+    share = sorted(zip(matrix.mean(axis=1), names, strict=True), reverse=True)
+    parts = ", ".join(f"{name} {100 * part:.0f} %" for part, name in share[:4] if part > 0)
+    text = f"None of {n} candidate paths is feasible. Share that each constraint blocks: {parts}."
+    if n_failed.min() > 1:
+        nearest = matrix[:, n_failed == n_failed.min()]
+        sets, counts = np.unique(nearest, axis=1, return_counts=True)
+        which = sets[:, int(np.argmax(counts))]
+        together = " and ".join(name for name, hit in zip(names, which, strict=True) if hit)
+        text += (
+            f" No single change opens a path: the nearest candidates fail "
+            f"{n_failed.min()} constraints at once ({together})."
+        )
+    return Explanation(code="nothing_feasible", message=text, n_removed=n)
+
+
+def _no_skin() -> Explanation:
+    return Explanation(
+        code="no_skin",
+        message=(
+            "No skin lies within the needle's reach of the target in this image: the image "
+            "cuts the body on every side, or the target is deeper than the needle is long. "
+            "Use an image that shows the skin, or a longer needle."
+        ),
+    )

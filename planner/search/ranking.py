@@ -1,0 +1,97 @@
+"""From feasible candidates to ranked trajectories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.geometry.frames import FloatArray
+from planner.model import Candidates, Trajectory
+from planner.safety.checks import covered
+from planner.search.batch import AxisBatch
+from planner.search.cost import COST_TERMS, axis_cost_terms, clearance_cost, total_cost
+from planner.search.detail import DetailContext, detailed_trajectory
+from planner.search.evaluate import Evaluation
+from planner.search.options import SearchOptions
+from planner.search.select import is_pareto_optimal, pick_diverse
+
+
+def survivor_cost_terms(
+    context: DetailContext, batch: AxisBatch, found: Evaluation
+) -> dict[str, FloatArray]:
+    """Cost terms of the feasible candidates; clearance from certified lower bounds."""
+    terms = axis_cost_terms(batch, context.protocol, context.needle)
+    terms = {name: values[found.survivors] for name, values in terms.items()}
+    worst = np.zeros(found.survivors.size)
+    for obstacle in context.obstacles.obstacles:
+        bound = found.clearance_mm[obstacle.name]
+        worst = np.maximum(worst, clearance_cost(bound, obstacle))
+    terms["clearance"] = worst
+    return terms
+
+
+def ranked_trajectories(
+    context: DetailContext,
+    batch: AxisBatch,
+    found: Evaluation,
+    terms: dict[str, FloatArray],
+    options: SearchOptions,
+) -> tuple[Trajectory, ...]:
+    """The best candidates, apart from each other, with exact numbers; worse verdicts last."""
+    survivors = found.survivors
+    if survivors.size == 0:
+        return ()
+    cost = total_cost(terms, context.protocol)
+    severity = _expected_severity(context, batch, found)
+    order = np.lexsort((survivors, cost, severity))
+    picked = pick_diverse(
+        order, batch.entry_lps_mm[survivors], options.top, options.min_separation_mm
+    )
+    rows = np.stack([terms[name] for name in COST_TERMS], axis=1)
+    detailed = [
+        detailed_trajectory(
+            context, batch, int(survivors[place]), pareto=is_pareto_optimal(rows[place], rows)
+        )
+        for place in picked
+    ]
+    detailed.sort(key=lambda t: (t.verdict.severity, t.cost, t.candidate))
+    return tuple(replace(t, rank=rank) for rank, t in enumerate(detailed, start=1))
+
+
+def candidates_of(batch: AxisBatch, found: Evaluation, cost: FloatArray) -> Candidates:
+    """The arrays over all candidates that a result keeps."""
+    n = len(batch)
+    all_cost = np.full(n, np.nan)
+    all_cost[found.survivors] = cost
+    bound = np.full(n, np.nan)
+    if found.clearance_mm:
+        bound[found.survivors] = np.minimum.reduce(list(found.clearance_mm.values()))
+    return Candidates(
+        entry_lps_mm=batch.entry_lps_mm,
+        tip_lps_mm=np.array(batch.tip_lps_mm),
+        skin_normal_lps=batch.normal_lps,
+        feasible=found.feasible,
+        rejected_by=found.rejected_by,
+        cost=all_cost,
+        clearance_bound_mm=bound,
+    )
+
+
+def _expected_severity(
+    context: DetailContext, batch: AxisBatch, found: Evaluation
+) -> NDArray[np.int64]:
+    """0 where all is known with room to spare, 1 where a margin is just met, 2 where unknown."""
+    survivors = found.survivors
+    radius = context.needle.radius_mm
+    severity = np.zeros(survivors.size, dtype=np.int64)
+    entries, ends = batch.entry_lps_mm[survivors], batch.end_lps_mm[survivors]
+    room = np.minimum(context.cut_faces.room_mm(entries), context.cut_faces.room_mm(ends))
+    for obstacle in context.obstacles.obstacles:
+        bound = found.clearance_mm[obstacle.name]
+        tight = ~(bound >= obstacle.required_mm + obstacle.caution_mm)
+        severity = np.maximum(severity, np.where(tight, 1, 0))
+        known = covered(entries, ends, obstacle, radius) & (room >= obstacle.required_mm + radius)
+        severity = np.maximum(severity, np.where(known, 0, 2))
+    return severity

@@ -1,0 +1,356 @@
+"""PlanningSession: keeps skin, fields and indices, so that a moved target costs milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from planner.errors import ConfigError, FrameMismatchError, OutsideVolumeError, TargetError
+from planner.geometry import Mask, Volume
+from planner.model import (
+    Explanation,
+    Needle,
+    PlanResult,
+    PlanWarning,
+    Protocol,
+    StructureRole,
+    StructureSet,
+    Target,
+    Verdict,
+)
+from planner.progress import ProgressCallback, no_progress
+from planner.safety import CutFaces, FieldCache, resolve_obstacles
+from planner.search.batch import AxisBatch, axis_batch
+from planner.search.choices import check_names, chosen_needle, chosen_options, chosen_protocol
+from planner.search.cost import total_cost
+from planner.search.detail import DetailContext
+from planner.search.evaluate import TracedObstacle, evaluate
+from planner.search.explain import Question, explain_nothing_feasible
+from planner.search.limits import axis_limits
+from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
+from planner.search.timing import Stopwatch, numba_threads
+from planner.search.words import midline_x_mm
+from planner.skin import SkinEntries, find_body, skin_entries
+
+_REACH_FACTOR = 1.25
+"""Skin up to a quarter beyond the needle's length is tried, so that an explanation
+can say how much longer a needle would have to be."""
+
+
+class PlanningSession:
+    """One image, one set of structures, one procedure and needle; many targets.
+
+    Parameters
+    ----------
+    volume : Volume
+    structures : StructureSet, optional
+        On the volume's grid (``load_structures(..., like=volume)``).
+    procedure : Protocol or str
+        A protocol or its id.
+    needle : Needle or str, optional
+        A needle or a catalogue name such as ``"22G-90"``; by default the
+        procedure's first.
+    throw_mm : float, optional
+        How far the needle fires beyond the tip; by default the procedure's.
+    mr : None
+        Reserved for the acquisition; only None is accepted.
+    **options
+        See ``SearchOptions``.
+
+    Raises
+    ------
+    ConfigError
+        Unknown procedure, needle, option or structure name.
+    FrameMismatchError
+        If the structures are not on the volume's grid.
+    MaskError
+        If the body cannot be told from the background.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        structures: StructureSet | None = None,
+        *,
+        procedure: Protocol | str,
+        needle: Needle | str | None = None,
+        throw_mm: float | None = None,
+        mr: None = None,
+        progress: ProgressCallback | None = None,
+        **options: Any,
+    ) -> None:
+        if mr is not None:
+            raise ConfigError(
+                "MR acquisition values are not used by this version", seen=mr, needed="mr=None"
+            )
+        self.volume = volume
+        self.structures = structures or StructureSet(grid=volume.grid)
+        if not self.structures.grid.is_close(volume.grid):
+            raise FrameMismatchError(
+                "the structures are not on the image's grid",
+                seen=self.structures.grid.shape_kji,
+                needed=volume.grid.shape_kji,
+                fix="Load them with load_structures(..., like=volume).",
+            )
+        self.protocol = chosen_protocol(procedure)
+        self.needle = chosen_needle(needle, self.protocol, throw_mm)
+        self.options = chosen_options(options)
+        check_names(self.options.forbidden_entry, self.structures)
+        self._progress = progress or no_progress
+        self._cache = FieldCache()
+        self._clock = Stopwatch()
+        self._obstacles = resolve_obstacles(
+            self.structures, self.protocol, allow_bone=self.options.allow_bone
+        )
+        with self._clock.stage("body"):
+            self.body, self.body_source, self._imaged, self._body_warnings = self._find_body()
+        self._cut_faces = CutFaces.of(self.body)
+        self._skin: SkinEntries | None = None
+        self._forbidden: NDArray[np.bool_] | None = None
+
+    def plan(
+        self, target_lps_mm: ArrayLike, *, progress: ProgressCallback | None = None
+    ) -> PlanResult:
+        """Ranked needle paths to a target.
+
+        Parameters
+        ----------
+        target_lps_mm : array_like, shape (3,)
+            Where the tip is to be; LPS, mm.
+        progress : callable, optional
+            Called with (stage, fraction).
+
+        Returns
+        -------
+        PlanResult
+            "No feasible path" is a result, with an explanation, not an error.
+
+        Raises
+        ------
+        OutsideVolumeError
+            If the target lies outside the image.
+        TargetError
+            If the target lies outside the body.
+        """
+        progress = progress or self._progress
+        target = Target(
+            point_lps_mm=np.asarray(target_lps_mm, dtype=np.float64),
+            tolerance_mm=self.protocol.tolerance.value,
+        )
+        self._check_target(target)
+        with numba_threads(self.options.threads):
+            return self._plan(target, progress)
+
+    def _plan(self, target: Target, progress: ProgressCallback) -> PlanResult:
+        clock = Stopwatch(self._clock.seconds)
+        with clock.stage("skin"):
+            progress("finding the skin", 0.0)
+            batch, forbidden = self._batch(target)
+        with clock.stage("fields"):
+            traced = self._traced(target, progress)
+        with clock.stage("search"):
+            limits = axis_limits(
+                batch,
+                self.protocol,
+                self.needle,
+                down_lps=self.options.table_side.down_lps(self.volume.source.patient_position),
+                forbidden=forbidden,
+            )
+            found = evaluate(batch, limits, traced, self.body, self.needle, progress)
+        with clock.stage("rank"):
+            progress("ranking", 0.0)
+            context = self._context(target)
+            terms = survivor_cost_terms(context, batch, found)
+            trajectories = ranked_trajectories(context, batch, found, terms, self.options)
+            progress("ranking", 1.0)
+        explanation: tuple[Explanation, ...] = ()
+        if not trajectories:
+            with clock.stage("explain"):
+                progress("explaining", 0.0)
+                explanation = explain_nothing_feasible(
+                    Question(
+                        batch=batch,
+                        limits=limits,
+                        traced=traced,
+                        cache=self._cache,
+                        body=self.body,
+                        needle=self.needle,
+                        protocol=self.protocol,
+                    )
+                )
+                progress("explaining", 1.0)
+        return PlanResult(
+            volume=self.volume,
+            structures=self.structures,
+            protocol=self.protocol,
+            needle=self.needle,
+            target=target,
+            uses=self._obstacles.uses,
+            candidates=candidates_of(batch, found, total_cost(terms, self.protocol)),
+            trajectories=trajectories,
+            verdict=trajectories[0].verdict if trajectories else Verdict.FAIL,
+            explanation=explanation,
+            warnings=self._warnings(),
+            seconds=clock.seconds,
+            options=self._told(),
+            body=self.body,
+            body_source=self.body_source,
+        )
+
+    def _find_body(self) -> tuple[Mask, str, Mask | None, tuple[str, ...]]:
+        given = self.structures.with_role(StructureRole.BODY)
+        if given:
+            inside = np.logical_or.reduce([s.mask.inside for s in given])
+            names = "+".join(s.name for s in given)
+            return Mask(grid=self.volume.grid, inside=inside), f"structure:{names}", None, ()
+        self._progress("finding the body", 0.0)
+        body = find_body(self.volume)
+        self._progress("finding the body", 1.0)
+        return body.mask, "automatic", body.imaged, body.warnings
+
+    def _check_target(self, target: Target) -> None:
+        point = target.point_lps_mm
+        place = ", ".join(f"{x:.1f}" for x in point)
+        if not bool(self.volume.grid.contains(point)):
+            corners = self.volume.grid.corners_lps_mm()
+            raise OutsideVolumeError(
+                "the target lies outside the image",
+                seen=f"LPS ({place}) mm",
+                needed="L {:.0f}..{:.0f}, P {:.0f}..{:.0f}, S {:.0f}..{:.0f} mm".format(
+                    *np.stack([corners.min(0), corners.max(0)], axis=1).ravel()
+                ),
+                fix="Check the coordinates and their frame (LPS or RAS).",
+            )
+        if not bool(self.body.contains(point)):
+            raise TargetError(
+                "the target lies in the air, outside the body",
+                seen=f"LPS ({place}) mm",
+                needed="a point inside the patient",
+                where=f"body: {self.body_source}",
+                fix="Check the coordinates and their frame (LPS or RAS), or give the body "
+                "as a structure (--role NAME=body).",
+            )
+
+    def _batch(self, target: Target) -> tuple[AxisBatch, NDArray[np.bool_] | None]:
+        """Candidates within reach, and which of them enter where no needle may."""
+        if self._skin is None:
+            self._skin = skin_entries(
+                self.body, spacing_mm=self.options.entry_spacing_mm, imaged=self._imaged
+            )
+            self._forbidden = self._forbidden_entries(self._skin)
+        skin = self._skin
+        offset = skin.entry_lps_mm - target.point_lps_mm
+        near = np.einsum("ij,ij->i", offset, offset) <= self._reach_mm**2
+        batch = axis_batch(
+            skin.entry_lps_mm[near],
+            skin.outward_normal_lps[near],
+            target.point_lps_mm,
+            self.needle.throw_mm,
+            self.volume.grid,
+        )
+        return batch, None if self._forbidden is None else self._forbidden[near]
+
+    @property
+    def _reach_mm(self) -> float:
+        return self.needle.length_mm * _REACH_FACTOR
+
+    def _traced(self, target: Target, progress: ProgressCallback) -> tuple[TracedObstacle, ...]:
+        reach = self._reach_mm + self.needle.throw_mm
+        items = []
+        for done, obstacle in enumerate(self._obstacles.obstacles):
+            progress("distance fields", done / len(self._obstacles.obstacles))
+            field = self._cache.trace_target(
+                obstacle, self.needle.radius_mm, target.point_lps_mm, reach
+            )
+            items.append(TracedObstacle(obstacle=obstacle, target=field))
+        progress("distance fields", 1.0)
+        return tuple(items)
+
+    def _forbidden_entries(self, skin: SkinEntries) -> NDArray[np.bool_] | None:
+        """Entries in a forbidden structure or within its margin; None when none is named."""
+        names = self.options.forbidden_entry
+        if not names:
+            return None
+        forbidden = np.zeros(len(skin), dtype=bool)
+        for name in names:
+            structure = self.structures[name]
+            index = self._cache.index(name, structure.mask)
+            entries = skin.entry_lps_mm
+            distance = index.closest_approach(entries, entries).distance_mm
+            forbidden |= ~(distance > (structure.margin_mm or 0.0))
+        return forbidden
+
+    def _context(self, target: Target) -> DetailContext:
+        return DetailContext(
+            protocol=self.protocol,
+            needle=self.needle,
+            obstacles=self._obstacles,
+            cache=self._cache,
+            body=self.body,
+            cut_faces=self._cut_faces,
+            midline=midline_x_mm(self.structures, self.body, target.point_lps_mm),
+        )
+
+    def _warnings(self) -> tuple[PlanWarning, ...]:
+        volume = self.volume
+        found = [PlanWarning(code="image", message=text) for text in volume.source.warnings]
+        found += [PlanWarning(code="structure", message=text) for text in self.structures.warnings]
+        found += [PlanWarning(code="body", message=text) for text in self._body_warnings]
+        is_auto = self.options.table_side.value == "auto"
+        if is_auto and volume.source.patient_position.down_lps is None:
+            message = (
+                "The patient position is not known: the side lying on the table is not "
+                "excluded. Say which it is (--table-side)."
+            )
+            found.append(PlanWarning(code="table_side", message=message))
+        found += [
+            PlanWarning(code="missing_structure", message=f.note) for f in self._obstacles.missing
+        ]
+        return tuple(found)
+
+    def _told(self) -> dict[str, object]:
+        options = self.options
+        return {
+            "top": options.top,
+            "min_separation_mm": options.min_separation_mm,
+            "entry_spacing_mm": options.entry_spacing_mm,
+            "table_side": str(options.table_side),
+            "forbidden_entry": list(options.forbidden_entry),
+            "allow_bone": options.allow_bone,
+        }
+
+
+def plan(
+    volume: Volume,
+    target_lps_mm: ArrayLike,
+    procedure: Protocol | str,
+    structures: StructureSet | None = None,
+    needle: Needle | str | None = None,
+    mr: None = None,
+    top: int = 10,
+    *,
+    progress: ProgressCallback | None = None,
+    **options: Any,
+) -> PlanResult:
+    """Ranked, exact needle paths from the skin to a target; see ``PlanningSession``.
+
+    Examples
+    --------
+    >>> import planner                                            # doctest: +SKIP
+    >>> volume = planner.load_volume("dicom/")                    # doctest: +SKIP
+    >>> result = planner.plan(volume, (12.0, 40.5, -30.0),
+    ...                       procedure="si_joint_injection", needle="22G-90")  # doctest: +SKIP
+    """
+    session = PlanningSession(
+        volume,
+        structures,
+        procedure=procedure,
+        needle=needle,
+        mr=mr,
+        top=top,
+        progress=progress,
+        **options,
+    )
+    return session.plan(target_lps_mm)
