@@ -100,23 +100,25 @@ def sample_mask(inside: NDArray[np.bool_], grid: Grid, points_lps_mm: ArrayLike)
 class NearestVoxels:
     """The voxels that points lie in; one look-up serves many masks of a grid.
 
-    ``kji`` is (0, 0, 0) where ``in_volume`` is False.
+    ``flat`` counts voxels in C order and is 0 where ``in_volume`` is False.
     """
 
-    kji: NDArray[np.int64]
+    flat: NDArray[np.int64]
     in_volume: NDArray[np.bool_]
 
     def of_mask(self, inside: NDArray[np.bool_]) -> FloatArray:
         """1 inside, 0 not inside, NaN outside the volume; shape (...,)."""
-        found = inside[self.kji[..., 0], self.kji[..., 1], self.kji[..., 2]]
-        return np.where(self.in_volume, found.astype(np.float64), np.nan)
+        found = inside.reshape(-1).take(self.flat)
+        return np.where(self.in_volume, found, np.nan)
 
 
 def nearest_voxels(grid: Grid, points_lps_mm: ArrayLike) -> NearestVoxels:
     """The voxel whose box holds each point; shape (..., 3) LPS mm in."""
     kji, in_volume = _index(grid, points_lps_mm)
     last = np.array(grid.shape_kji) - 1
-    return NearestVoxels(np.clip(np.floor(kji + 0.5), 0, last).astype(np.int64), in_volume)
+    box = np.clip(np.floor(kji + 0.5), 0, last).astype(np.int64)
+    flat = (box[..., 0] * grid.shape_kji[1] + box[..., 1]) * grid.shape_kji[2] + box[..., 2]
+    return NearestVoxels(flat, in_volume)
 
 
 def _check_shape(values: NDArray[np.generic], grid: Grid) -> None:

@@ -31,7 +31,9 @@ from planner.geometry.volume import Mask
 
 _ROUNDING_MM2 = 1e-4
 """Taken off every interpolated squared distance: float32 storage and integer units."""
-_MIN_STEP_MM = 0.6
+_MIN_STEP_MM = 0.5
+_STEP_LOSS_MM = 0.04
+"""What a bound may lose between two samples: l^2 / (8 d) for a step of l at distance d."""
 _RELAXED = 1.7
 """Factor on the step that the concave bound could allow if the next bound is no smaller."""
 _PIECE_MM = 4.0
@@ -59,16 +61,17 @@ class TraceTarget:
         spacing = mask.grid.spacing_kji_mm
         bounds = mask.bounds_kji()
         low, high = bounds if bounds is not None else (np.zeros(3), np.zeros(3))
-        self._low = (np.asarray(low, float) - 0.5) * spacing
-        self._high = (np.asarray(high, float) - 0.5) * spacing
+        self._bounds = (np.stack([low, high]).astype(np.float64) - 0.5) * spacing
         self._spacing = spacing
+        if field is not None:
+            self._lattice = np.stack([field.first_axes_mm, field.step_mm, 1.0 / field.step_mm])
 
     def trace(
         self,
         ends_axes_mm: FloatArray,
         entries_axes_mm: FloatArray,
         required_mm: float,
-        clear_mm: float,
+        clear_mm: float | FloatArray,
         active: NDArray[np.int64],
     ) -> FloatArray:
         """Certified lower bound of the axis distance, for the active candidates.
@@ -79,8 +82,9 @@ class TraceTarget:
             Axis ends (tip or throw end; entry) in the mask grid's millimetre axes.
         required_mm : float
             Axis distance (margin plus needle radius) under which an axis is rejected.
-        clear_mm : float
-            Distances from here on need not be told apart (at most the field's cap).
+        clear_mm : float or ndarray, shape (m,)
+            Distances from here on need not be told apart; not below ``required_mm``,
+            and at most the field's cap.
         active : ndarray of int, shape (m,)
             Which candidates to trace.
 
@@ -91,42 +95,24 @@ class TraceTarget:
             otherwise a value between ``required_mm`` and the smaller of
             ``clear_mm`` and the exact distance.
         """
+        clear = np.broadcast_to(np.asarray(clear_mm, dtype=np.float64), active.shape)
         if self.field is None:
-            return np.full(active.shape[0], clear_mm)
+            return np.array(clear)
         return np.asarray(
             _trace_many(
                 self.field.squared_mm2,
-                self.field.first_axes_mm,
-                self.field.step_mm,
-                self.field.cap_mm,
-                self._low,
-                self._high,
+                self._lattice,
+                self._bounds,
+                self.field.cap_mm**2,
                 self.mask.inside.view(np.uint8),
                 self._spacing,
                 ends_axes_mm,
                 entries_axes_mm,
                 float(required_mm),
-                float(min(clear_mm, self.field.cap_mm)),
+                np.minimum(clear, self.field.cap_mm),
                 active,
             )
         )
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _cell(x, first, step, n):  # type: ignore[no-untyped-def]
-    """Samples on both sides of x, fraction between them, variance, excess outside (squared)."""
-    u = (x - first) / step
-    v = min(max(u, 0.0), n - 1.0)
-    low = min(int(v), max(n - 2, 0))
-    fraction = v - low
-    excess = (u - v) * step
-    return (
-        low,
-        min(low + 1, n - 1),
-        fraction,
-        step * step * fraction * (1.0 - fraction),
-        excess * excess,
-    )
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -134,31 +120,46 @@ def _beyond(x, low, high):  # type: ignore[no-untyped-def]
     return max(low - x, x - high, 0.0)
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _clamped(u, n):  # type: ignore[no-untyped-def]
+    return min(max(u, 0.0), n - 1.0)
+
+
 @nb.njit(cache=True, nogil=True)
-def _lower_bound(sq, first, step, cap, low, high, x, y, z):  # type: ignore[no-untyped-def]
-    """A lower bound of the distance at x, y, z from the field and the mask's bounding box."""
-    gx, gy, gz = (
-        _beyond(x, low[0], high[0]),
-        _beyond(y, low[1], high[1]),
-        _beyond(z, low[2], high[2]),
-    )
-    to_bounds = math.sqrt(gx * gx + gy * gy + gz * gz)
-    if to_bounds >= cap:
+def _lower_squared(sq, lattice, bounds, cap_squared, x, y, z):  # type: ignore[no-untyped-def]
+    """A lower bound of the squared distance at x, y, z, from the field and the mask's bounds.
+
+    ``lattice`` has rows first sample, step, 1 / step; ``bounds`` rows low, high.
+    """
+    gx = _beyond(x, bounds[0, 0], bounds[1, 0])
+    gy = _beyond(y, bounds[0, 1], bounds[1, 1])
+    gz = _beyond(z, bounds[0, 2], bounds[1, 2])
+    to_bounds = gx * gx + gy * gy + gz * gz
+    if to_bounds >= cap_squared:
         return to_bounds
-    k0, k1, fk, vk, ek = _cell(x, first[0], step[0], sq.shape[0])
-    j0, j1, fj, vj, ej = _cell(y, first[1], step[1], sq.shape[1])
-    i0, i1, fi, vi, ei = _cell(z, first[2], step[2], sq.shape[2])
+    n0, n1, n2 = sq.shape
+    uk = (x - lattice[0, 0]) * lattice[2, 0]
+    uj = (y - lattice[0, 1]) * lattice[2, 1]
+    ui = (z - lattice[0, 2]) * lattice[2, 2]
+    vk, vj, vi = _clamped(uk, n0), _clamped(uj, n1), _clamped(ui, n2)
+    k0, j0, i0 = int(vk), int(vj), int(vi)
+    fk, fj, fi = vk - k0, vj - j0, vi - i0
+    k1, j1, i1 = min(k0 + 1, n0 - 1), min(j0 + 1, n1 - 1), min(i0 + 1, n2 - 1)
     a = sq[k0, j0, i0] + fi * (sq[k0, j0, i1] - sq[k0, j0, i0])
     b = sq[k0, j1, i0] + fi * (sq[k0, j1, i1] - sq[k0, j1, i0])
     c = sq[k1, j0, i0] + fi * (sq[k1, j0, i1] - sq[k1, j0, i0])
     d = sq[k1, j1, i0] + fi * (sq[k1, j1, i1] - sq[k1, j1, i0])
+    sk, sj, si = lattice[1, 0], lattice[1, 1], lattice[1, 2]
     near = a + fj * (b - a)
-    squared = near + fk * (c + fj * (d - c) - near) - (vk + vj + vi + _ROUNDING_MM2)
-    bound = math.sqrt(squared) if squared > 0.0 else 0.0
-    outside = ek + ej + ei
-    if outside > 0.0:
-        bound -= math.sqrt(outside)
-    return max(bound, to_bounds)
+    variance = sk * sk * fk * (1.0 - fk) + sj * sj * fj * (1.0 - fj) + si * si * fi * (1.0 - fi)
+    squared = near + fk * (c + fj * (d - c) - near) - (variance + _ROUNDING_MM2)
+    ek, ej, ei = (uk - vk) * sk, (uj - vj) * sj, (ui - vi) * si
+    outside = ek * ek + ej * ej + ei * ei
+    if outside > 0.0 and squared > 0.0:
+        # Beyond the lattice the distance is at least that of its rim, less the way there.
+        rim = max(math.sqrt(squared) - math.sqrt(outside), 0.0)
+        squared = rim * rim
+    return max(squared, to_bounds)
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -170,33 +171,29 @@ def _nearest(x, first, step, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _upper_bound(sq, first, step, x, y, z):  # type: ignore[no-untyped-def]
-    """An upper bound of the distance (below the cap): nearest sample plus the way to it."""
-    k, wk = _nearest(x, first[0], step[0], sq.shape[0])
-    j, wj = _nearest(y, first[1], step[1], sq.shape[1])
-    i, wi = _nearest(z, first[2], step[2], sq.shape[2])
-    return math.sqrt(sq[k, j, i] + _ROUNDING_MM2) + math.sqrt(wk + wj + wi)
+def _surely_nearer(sq, lattice, x, y, z, required):  # type: ignore[no-untyped-def]
+    """Whether the nearest sample's distance plus the way to it is below ``required``."""
+    k, wk = _nearest(x, lattice[0, 0], lattice[1, 0], sq.shape[0])
+    j, wj = _nearest(y, lattice[0, 1], lattice[1, 1], sq.shape[1])
+    i, wi = _nearest(z, lattice[0, 2], lattice[1, 2], sq.shape[2])
+    return math.sqrt(sq[k, j, i] + _ROUNDING_MM2) + math.sqrt(wk + wj + wi) < required
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _interval_bound(bound_0, bound_1, length):  # type: ignore[no-untyped-def]
-    """Lower bound of the distance anywhere between two points ``length`` apart."""
-    lipschitz = 0.5 * (bound_0 + bound_1 - length)
-    s0, s1 = max(bound_0, 0.0) ** 2, max(bound_1, 0.0) ** 2
+def _between_squared(squared_0, squared_1, length):  # type: ignore[no-untyped-def]
+    """Lower bound of the squared distance anywhere between two points ``length`` apart."""
     ll = length * length
-    excess = ll + s0 - s1
+    excess = ll + squared_0 - squared_1
     if excess <= 0.0:
-        concave = s0
-    elif excess >= 2.0 * ll:
-        concave = s1
-    else:
-        concave = s0 - excess * excess / (4.0 * ll)
-    return max(lipschitz, math.sqrt(concave) if concave > 0.0 else 0.0)
+        return squared_0
+    if excess >= 2.0 * ll:
+        return squared_1
+    return squared_0 - excess * excess / (4.0 * ll)
 
 
 @nb.njit(cache=True, nogil=True)
 def _trace_one(  # type: ignore[no-untyped-def]
-    sq, first, step, cap, low, high, inside, spacing, end, entry, required, clear, pending
+    sq, lattice, bounds, cap_squared, inside, spacing, end, entry, required, clear, pending
 ):
     x, y, z = end[0], end[1], end[2]
     ux, uy, uz = entry[0] - x, entry[1] - y, entry[2] - z
@@ -204,32 +201,33 @@ def _trace_one(  # type: ignore[no-untyped-def]
     if not length > 0.0:
         return REJECTED
     ux, uy, uz = ux / length, uy / length, uz / length
+    required_squared = required * required
     n_pending = 0
-    certified = clear
+    least = clear
+    least_squared = clear * clear
     at = 0.0
-    bound = _lower_bound(sq, first, step, cap, low, high, x, y, z)
-    if bound < required and _upper_bound(sq, first, step, x, y, z) < required:
+    here = _lower_squared(sq, lattice, bounds, cap_squared, x, y, z)
+    if here < required_squared and _surely_nearer(sq, lattice, x, y, z, required):
         return REJECTED
     while length - at > _LAST_STEP_MM:
-        least = max(certified, required)
-        safe = max(bound - least, _MIN_STEP_MM)
-        room = bound * bound - least * least
+        distance = math.sqrt(here) if here > 0.0 else 0.0
+        # A step this short costs at most _STEP_LOSS_MM of the bound at this distance.
+        safe = max(distance - least, math.sqrt(8.0 * _STEP_LOSS_MM * distance), _MIN_STEP_MM)
+        room = here - least_squared
         advance = max(safe, _RELAXED * math.sqrt(room)) if room > 0.0 else safe
         advance = min(advance, length - at)
         t = at + advance
-        ahead = _lower_bound(sq, first, step, cap, low, high, x + t * ux, y + t * uy, z + t * uz)
-        between = _interval_bound(bound, ahead, advance)
-        if between < least and advance > safe:
+        px, py, pz = x + t * ux, y + t * uy, z + t * uz
+        ahead = _lower_squared(sq, lattice, bounds, cap_squared, px, py, pz)
+        between = _between_squared(here, ahead, advance)
+        if between < least_squared and advance > safe:
             advance = safe
             t = at + advance
-            ahead = _lower_bound(
-                sq, first, step, cap, low, high, x + t * ux, y + t * uy, z + t * uz
-            )
-            between = _interval_bound(bound, ahead, advance)
-        if between < required:
-            if ahead < required and (
-                _upper_bound(sq, first, step, x + t * ux, y + t * uy, z + t * uz) < required
-            ):
+            px, py, pz = x + t * ux, y + t * uy, z + t * uz
+            ahead = _lower_squared(sq, lattice, bounds, cap_squared, px, py, pz)
+            between = _between_squared(here, ahead, advance)
+        if between < required_squared:
+            if ahead < required_squared and _surely_nearer(sq, lattice, px, py, pz, required):
                 return REJECTED
             if n_pending > 0 and (pending[n_pending - 1, 1] >= at or n_pending == pending.shape[0]):
                 pending[n_pending - 1, 1] = t
@@ -237,15 +235,17 @@ def _trace_one(  # type: ignore[no-untyped-def]
                 pending[n_pending, 0] = at
                 pending[n_pending, 1] = t
                 n_pending += 1
-            certified = required
-        elif between < certified:
-            certified = between
+            least = required
+            least_squared = required_squared
+        elif between < least_squared:
+            least_squared = between
+            least = math.sqrt(between)
         at = t
-        bound = ahead
+        here = ahead
     for m in range(n_pending):
         if _comes_nearer(inside, spacing, end, entry, length, pending[m], required):
             return REJECTED
-    return certified
+    return least
 
 
 @nb.njit(cache=True, nogil=True)
@@ -267,7 +267,7 @@ def _comes_nearer(inside, spacing, end, entry, length, stretch, required):  # ty
 
 @nb.njit(cache=True, nogil=True, parallel=True)
 def _trace_many(  # type: ignore[no-untyped-def]
-    sq, first, step, cap, low, high, inside, spacing, ends, entries, required, clear, active
+    sq, lattice, bounds, cap_squared, inside, spacing, ends, entries, required, clear, active
 ):
     n = active.shape[0]
     out = np.empty(n)
@@ -278,17 +278,15 @@ def _trace_many(  # type: ignore[no-untyped-def]
             c = active[m]
             out[m] = _trace_one(
                 sq,
-                first,
-                step,
-                cap,
-                low,
-                high,
+                lattice,
+                bounds,
+                cap_squared,
                 inside,
                 spacing,
                 ends[c],
                 entries[c],
                 required,
-                clear,
+                clear[m],
                 pending,
             )
     return out

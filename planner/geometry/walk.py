@@ -15,117 +15,201 @@ from numpy.typing import NDArray
 from planner.geometry.frames import FloatArray
 from planner.geometry.volume import Mask
 
+_BLOCK = 8
+_EMPTY, _MIXED, _FULL = 0, 1, 2
 
-def stays_inside(
-    mask: Mask,
-    starts_axes_mm: FloatArray,
-    ends_axes_mm: FloatArray,
-    active: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Whether each active segment lies wholly in voxels of the mask; shape (m,).
 
-    A segment that leaves the grid does not stay inside.
+class BodyWalker:
+    """A mask that many segments are walked through; blocks that are all one are jumped over.
+
+    Parameters
+    ----------
+    mask : Mask
     """
-    length = _length_in(mask, starts_axes_mm, ends_axes_mm, active, stop_outside=True)
-    return np.asarray(length >= 0.0)
 
+    def __init__(self, mask: Mask) -> None:
+        self._inside = mask.inside.view(np.uint8)
+        self._spacing = mask.grid.spacing_kji_mm
+        self._blocks = _block_states(self._inside)
 
-def stays_outside(
-    mask: Mask,
-    starts_axes_mm: FloatArray,
-    ends_axes_mm: FloatArray,
-    active: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Whether no voxel of the mask is on each active segment; shape (m,).
+    def stays_inside(
+        self,
+        starts_axes_mm: FloatArray,
+        ends_axes_mm: FloatArray,
+        active: NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        """Whether each active segment lies wholly in voxels of the mask; shape (m,).
 
-    Beyond the grid nothing is known; those parts are passed over.
-    """
-    return np.asarray(_length_in(mask, starts_axes_mm, ends_axes_mm, active) == 0.0)
+        A segment that leaves the grid does not stay inside.
+        """
+        return np.asarray(self._walk(starts_axes_mm, ends_axes_mm, active, _FULL) >= 0.0)
 
+    def stays_outside(
+        self,
+        starts_axes_mm: FloatArray,
+        ends_axes_mm: FloatArray,
+        active: NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        """Whether no voxel of the mask is on each active segment; shape (m,).
 
-def length_inside_mm(
-    mask: Mask,
-    starts_axes_mm: FloatArray,
-    ends_axes_mm: FloatArray,
-    active: NDArray[np.int64],
-) -> FloatArray:
-    """Millimetres of each active segment that lie in voxels of the mask; shape (m,)."""
-    return _length_in(mask, starts_axes_mm, ends_axes_mm, active)
+        Beyond the grid nothing is known; those parts are passed over.
+        """
+        return np.asarray(self._walk(starts_axes_mm, ends_axes_mm, active, _EMPTY) >= 0.0)
 
+    def length_inside_mm(
+        self,
+        starts_axes_mm: FloatArray,
+        ends_axes_mm: FloatArray,
+        active: NDArray[np.int64],
+    ) -> FloatArray:
+        """Millimetres of each active segment that lie in voxels of the mask; shape (m,)."""
+        return self._walk(starts_axes_mm, ends_axes_mm, active, _MIXED)
 
-def _length_in(
-    mask: Mask,
-    starts_axes_mm: FloatArray,
-    ends_axes_mm: FloatArray,
-    active: NDArray[np.int64],
-    *,
-    stop_outside: bool = False,
-) -> FloatArray:
-    spacing = mask.grid.spacing_kji_mm
-    return np.asarray(
-        _walk_many(
-            mask.inside.view(np.uint8),
-            np.ascontiguousarray(starts_axes_mm / spacing),
-            np.ascontiguousarray(ends_axes_mm / spacing),
-            spacing,
-            active,
-            stop_outside,
+    def _walk(
+        self,
+        starts_axes_mm: FloatArray,
+        ends_axes_mm: FloatArray,
+        active: NDArray[np.int64],
+        must_be: int,
+    ) -> FloatArray:
+        return np.asarray(
+            _walk_many(
+                self._inside,
+                self._blocks,
+                np.ascontiguousarray(starts_axes_mm),
+                np.ascontiguousarray(ends_axes_mm),
+                self._spacing,
+                active,
+                must_be,
+            )
         )
-    )
-
-
-@nb.njit(cache=True, nogil=True)
-def _walk_one(inside, start, end, spacing, stop_outside):  # type: ignore[no-untyped-def]
-    """Millimetres inside; -1 as soon as the segment is outside when ``stop_outside``."""
-    index = np.empty(3, np.int64)
-    toward = np.empty(3, np.int64)
-    t_next = np.empty(3)
-    t_step = np.empty(3)
-    squared = 0.0
-    for axis in range(3):
-        d = end[axis] - start[axis]
-        squared += (d * spacing[axis]) ** 2
-        index[axis] = math.floor(start[axis] + 0.5)
-        if d > 0.0:
-            toward[axis] = 1
-            t_step[axis] = 1.0 / d
-            t_next[axis] = (index[axis] + 0.5 - start[axis]) / d
-        elif d < 0.0:
-            toward[axis] = -1
-            t_step[axis] = -1.0 / d
-            t_next[axis] = (index[axis] - 0.5 - start[axis]) / d
-        else:
-            toward[axis] = 0
-            t_step[axis] = np.inf
-            t_next[axis] = np.inf
-    length = math.sqrt(squared)
-    total = 0.0
-    t = 0.0
-    while True:
-        axis = 0
-        if t_next[1] < t_next[axis]:
-            axis = 1
-        if t_next[2] < t_next[axis]:
-            axis = 2
-        t_leave = min(t_next[axis], 1.0)
-        k, j, i = index[0], index[1], index[2]
-        on_grid = 0 <= k < inside.shape[0] and 0 <= j < inside.shape[1] and 0 <= i < inside.shape[2]
-        if on_grid and inside[k, j, i]:
-            total += max(t_leave - t, 0.0) * length
-        elif stop_outside:
-            return -1.0
-        if t_next[axis] >= 1.0:
-            return total
-        t = t_leave
-        index[axis] += toward[axis]
-        t_next[axis] += t_step[axis]
 
 
 @nb.njit(cache=True, nogil=True, parallel=True)
-def _walk_many(inside, starts, ends, spacing, active, stop_outside):  # type: ignore[no-untyped-def]
+def _block_states(inside):  # type: ignore[no-untyped-def]
+    """Whether blocks of 8 x 8 x 8 voxels are empty, mixed or full."""
+    nk, nj, ni = inside.shape
+    blocks = np.empty(
+        ((nk + _BLOCK - 1) // _BLOCK, (nj + _BLOCK - 1) // _BLOCK, (ni + _BLOCK - 1) // _BLOCK),
+        np.uint8,
+    )
+    for bk in nb.prange(blocks.shape[0]):
+        for bj in range(blocks.shape[1]):
+            for bi in range(blocks.shape[2]):
+                n_set, n_all = 0, 0
+                for k in range(bk * _BLOCK, min((bk + 1) * _BLOCK, nk)):
+                    for j in range(bj * _BLOCK, min((bj + 1) * _BLOCK, nj)):
+                        for i in range(bi * _BLOCK, min((bi + 1) * _BLOCK, ni)):
+                            n_set += inside[k, j, i] != 0
+                            n_all += 1
+                state = _MIXED
+                if n_set == 0:
+                    state = _EMPTY
+                elif n_set == n_all:
+                    state = _FULL
+                blocks[bk, bj, bi] = state
+    return blocks
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _face_ahead(at, direction, index, n, block):  # type: ignore[no-untyped-def]
+    """Parameter t at which the segment leaves the voxel (or, with ``block``, its block)."""
+    if direction == 0.0:
+        return np.inf
+    low, high = index, index
+    if block:
+        low = (index // _BLOCK) * _BLOCK
+        high = min(low + _BLOCK, n) - 1
+    face = high + 0.5 if direction > 0.0 else low - 0.5
+    return (face - at) / direction
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _index_at(at, direction, t, index):  # type: ignore[no-untyped-def]
+    """Voxel index at t; never behind ``index`` on the way."""
+    there = math.floor(at + t * direction + 0.5)
+    return max(there, index) if direction > 0.0 else min(there, index)
+
+
+@nb.njit(cache=True, nogil=True)
+def _walk_one(  # type: ignore[no-untyped-def]
+    inside, blocks, k, j, i, dk, dj, di, length, must_be
+):
+    """Millimetres inside; -1 as soon as a voxel is not what it must be."""
+    nk, nj, ni = inside.shape
+    vk, vj, vi = math.floor(k + 0.5), math.floor(j + 0.5), math.floor(i + 0.5)
+    total, t = 0.0, 0.0
+    while True:
+        on_grid = 0 <= vk < nk and 0 <= vj < nj and 0 <= vi < ni
+        jump = False
+        is_set = False
+        if on_grid:
+            state = blocks[vk // _BLOCK, vj // _BLOCK, vi // _BLOCK]
+            jump = state != _MIXED
+            is_set = inside[vk, vj, vi] != 0
+        elif must_be != _FULL and (
+            (vk < 0 and dk <= 0.0)
+            or (vk >= nk and dk >= 0.0)
+            or (vj < 0 and dj <= 0.0)
+            or (vj >= nj and dj >= 0.0)
+            or (vi < 0 and di <= 0.0)
+            or (vi >= ni and di >= 0.0)
+        ):
+            return total
+        if (must_be == _FULL and not is_set) or (must_be == _EMPTY and is_set):
+            return -1.0
+        tk = _face_ahead(k, dk, vk, nk, jump)
+        tj = _face_ahead(j, dj, vj, nj, jump)
+        ti = _face_ahead(i, di, vi, ni, jump)
+        t_leave = min(tk, tj, ti)
+        if is_set:
+            total += max(min(t_leave, 1.0) - t, 0.0) * length
+        if t_leave >= 1.0:
+            return total
+        t = max(t, t_leave)
+        if jump:
+            wk, wj, wi = (
+                _index_at(k, dk, t_leave, vk),
+                _index_at(j, dj, t_leave, vj),
+                _index_at(i, di, t_leave, vi),
+            )
+        else:
+            wk, wj, wi = vk, vj, vi
+        # The axis whose face is reached steps over it, whatever rounding says.
+        if t_leave == tk:
+            wk = _next_index(vk, dk, nk, jump)
+        elif t_leave == tj:
+            wj = _next_index(vj, dj, nj, jump)
+        else:
+            wi = _next_index(vi, di, ni, jump)
+        vk, vj, vi = wk, wj, wi
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _next_index(index, direction, n, block):  # type: ignore[no-untyped-def]
+    low, high = index, index
+    if block:
+        low = (index // _BLOCK) * _BLOCK
+        high = min(low + _BLOCK, n) - 1
+    return high + 1 if direction > 0.0 else low - 1
+
+
+@nb.njit(cache=True, nogil=True, parallel=True)
+def _walk_many(  # type: ignore[no-untyped-def]
+    inside, blocks, starts, ends, spacing, active, must_be
+):
     n = active.shape[0]
     out = np.empty(n)
     for m in nb.prange(n):
         c = active[m]
-        out[m] = _walk_one(inside, starts[c], ends[c], spacing, stop_outside)
+        k, j, i = (
+            starts[c, 0] / spacing[0],
+            starts[c, 1] / spacing[1],
+            starts[c, 2] / spacing[2],
+        )
+        dk = ends[c, 0] / spacing[0] - k
+        dj = ends[c, 1] / spacing[1] - j
+        di = ends[c, 2] / spacing[2] - i
+        length = math.sqrt((dk * spacing[0]) ** 2 + (dj * spacing[1]) ** 2 + (di * spacing[2]) ** 2)
+        out[m] = _walk_one(inside, blocks, k, j, i, dk, dj, di, length, must_be)
     return out

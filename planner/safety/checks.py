@@ -9,7 +9,7 @@ import numpy as np
 from planner.geometry import Grid, Mask
 from planner.geometry.clearance import floor_to_hundredth
 from planner.geometry.frames import FloatArray
-from planner.geometry.walk import length_inside_mm, stays_inside
+from planner.geometry.walk import BodyWalker
 from planner.model import Clearance, Finding, Needle, Protocol, Verdict, verdict_of_margin
 from planner.safety.fields import FieldCache
 from planner.safety.obstacles import Obstacle, Obstacles
@@ -124,11 +124,11 @@ def check_axis(
     )
 
 
-def check_inside_body(axis: NeedleAxis, body: Mask) -> Finding:
+def check_inside_body(axis: NeedleAxis, grid: Grid, body: BodyWalker) -> Finding:
     """The path, throw included, lies in the imaged body from the skin on."""
-    ends = body.grid.to_axes_mm(axis.end_lps_mm)[None, :]
-    entries = body.grid.to_axes_mm(axis.entry_lps_mm)[None, :]
-    inside = bool(stays_inside(body, ends, entries, np.zeros(1, np.int64))[0])
+    ends = grid.to_axes_mm(axis.end_lps_mm)[None, :]
+    entries = grid.to_axes_mm(axis.entry_lps_mm)[None, :]
+    inside = bool(body.stays_inside(ends, entries, np.zeros(1, np.int64))[0])
     return Finding(
         constraint="outside_body",
         structure=None,
@@ -236,4 +236,4 @@ class CutFaces:
 def _length_in(mask: Mask, axis: NeedleAxis) -> float:
     start = mask.grid.to_axes_mm(axis.entry_lps_mm)[None, :]
     end = mask.grid.to_axes_mm(axis.end_lps_mm)[None, :]
-    return float(length_inside_mm(mask, start, end, np.zeros(1, np.int64))[0])
+    return float(BodyWalker(mask).length_inside_mm(start, end, np.zeros(1, np.int64))[0])

@@ -14,7 +14,7 @@ from planner.geometry.frames import FloatArray
 from planner.geometry.trace import TraceTarget
 from planner.safety.obstacles import Obstacle
 
-_FAR_STEP_MM = 6.0
+_FAR_STEP_MM = 3.0
 """How far beyond the clear distance a field reaches: lets tracing take longer steps."""
 _SPARE_REACH_MM = 30.0
 """Fields cover this much more than one target needs, so that it may be moved."""

@@ -27,6 +27,7 @@ class AxisBatch:
     length_mm: FloatArray
     end_lps_mm: FloatArray
     entry_axes_mm: FloatArray
+    tip_axes_mm: FloatArray
     end_axes_mm: FloatArray
 
     def __len__(self) -> int:
@@ -39,15 +40,12 @@ class AxisBatch:
             **{name: getattr(self, name)[at] for name in AxisBatch.__dataclass_fields__}
         )
 
-    def shaft_axes_mm(
-        self, grid: Grid, needle: Needle, start_mm: float
-    ) -> tuple[FloatArray, FloatArray]:
+    def shaft_axes_mm(self, needle: Needle, start_mm: float) -> tuple[FloatArray, FloatArray]:
         """The needle outside the skin, from ``start_mm`` beyond the entry to the hub."""
+        per_mm = (self.entry_axes_mm - self.tip_axes_mm) / self.length_mm[:, None]
         outside = np.maximum(needle.length_mm - self.length_mm, 0.0)
-        outward = -self.direction_lps
-        start = self.entry_lps_mm + outward * np.minimum(start_mm, outside)[:, None]
-        hub = self.entry_lps_mm + outward * outside[:, None]
-        return grid.to_axes_mm(start), grid.to_axes_mm(hub)
+        start = self.entry_axes_mm + per_mm * np.minimum(start_mm, outside)[:, None]
+        return start, self.entry_axes_mm + per_mm * outside[:, None]
 
 
 def axis_batch(
@@ -71,5 +69,6 @@ def axis_batch(
         length_mm=length,
         end_lps_mm=ends,
         entry_axes_mm=np.ascontiguousarray(grid.to_axes_mm(entry_lps_mm)),
+        tip_axes_mm=np.broadcast_to(grid.to_axes_mm(tip_lps_mm), entry_lps_mm.shape),
         end_axes_mm=np.ascontiguousarray(grid.to_axes_mm(ends)),
     )

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.geometry import Mask
+from planner.geometry import Grid
 from planner.geometry.angles import needle_angles_deg
+from planner.geometry.walk import BodyWalker
 from planner.model import Angles, Clearance, Needle, Protocol, Trajectory, Verdict
 from planner.safety.checks import (
     CutFaces,
@@ -34,7 +35,8 @@ class DetailContext:
     needle: Needle
     obstacles: Obstacles
     cache: FieldCache
-    body: Mask
+    grid: Grid
+    body: BodyWalker
     cut_faces: CutFaces
     midline: tuple[float, str]
 
@@ -56,7 +58,7 @@ def detailed_trajectory(
     findings = (
         *clearance_findings,
         *check_axis(axis, context.needle, context.protocol, skin_deg),
-        check_inside_body(axis, context.body),
+        check_inside_body(axis, context.grid, context.body),
         *check_bone_crossing(axis, context.obstacles),
         *check_coverage(axis, context.obstacles, context.needle, context.cut_faces),
         *context.obstacles.missing,

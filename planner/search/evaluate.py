@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.geometry import Mask
 from planner.geometry.frames import FloatArray
 from planner.geometry.trace import TraceTarget
-from planner.geometry.walk import stays_inside, stays_outside
+from planner.geometry.walk import BodyWalker
 from planner.model import Needle
 from planner.progress import ProgressCallback
 from planner.safety.obstacles import Obstacle
 from planner.search.batch import AxisBatch
+from planner.search.cost import clearance_cost
 from planner.search.limits import Limit
 
 _PILOT = 512
@@ -40,13 +40,24 @@ class TracedObstacle:
     obstacle: Obstacle
     target: TraceTarget
 
-    def bounds(self, batch: AxisBatch, radius_mm: float, active: NDArray[np.int64]) -> FloatArray:
-        """Certified lower bounds of the clearance (mm); negative infinity where rejected."""
+    def bounds(
+        self,
+        batch: AxisBatch,
+        radius_mm: float,
+        active: NDArray[np.int64],
+        enough_mm: FloatArray | None = None,
+    ) -> FloatArray:
+        """Certified lower bounds of the clearance (mm); negative infinity where rejected.
+
+        ``enough_mm`` (m,): clearance from which more need not be told apart; by
+        default the obstacle's clear distance.
+        """
+        enough = self.obstacle.clear_mm if enough_mm is None else enough_mm
         traced = self.target.trace(
             batch.end_axes_mm,
             batch.entry_axes_mm,
             self.obstacle.required_mm + radius_mm,
-            self.obstacle.clear_mm + radius_mm,
+            enough + radius_mm,
             active,
         )
         return np.where(traced < 0.0, -np.inf, traced - radius_mm)
@@ -56,47 +67,91 @@ class TracedObstacle:
 class Evaluation:
     """What became of every candidate.
 
-    ``clearance_mm`` maps each obstacle to lower bounds for ``survivors``, the
-    indices of the feasible candidates.
+    ``survivors`` are the indices of the feasible candidates; the arrays after
+    it are theirs: the clearance cost of the worst obstacle, a lower bound of
+    the smallest clearance (mm), and whether any margin is met by less than its
+    caution band.
     """
 
     rejected_by: NDArray[np.str_]
     survivors: NDArray[np.int64]
-    clearance_mm: dict[str, FloatArray]
+    clearance_cost: FloatArray
+    least_clearance_mm: FloatArray
+    is_tight: NDArray[np.bool_]
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
         """Which candidates no constraint rejected."""
-        return np.asarray(self.rejected_by == "")
+        feasible = np.zeros(self.rejected_by.shape[0], dtype=bool)
+        feasible[self.survivors] = True
+        return feasible
 
 
 def evaluate(
     batch: AxisBatch,
     limits: tuple[Limit, ...],
     obstacles: tuple[TracedObstacle, ...],
-    body: Mask,
+    body: BodyWalker,
     needle: Needle,
     progress: ProgressCallback,
 ) -> Evaluation:
     """Feasibility of all candidates, each rejection under the first constraint that failed."""
-    verdict = _Rejections(len(batch))
+    found = _Rejections(len(batch))
+    room = _Room(len(batch))
     for limit in limits:
-        verdict.reject(limit.constraint, ~limit.ok[verdict.active])
-    order = _binding_order(batch, obstacles, needle.radius_mm, verdict.active)
-    bounds: dict[str, FloatArray] = {}
+        found.reject(limit.constraint, ~limit.ok[found.active])
+    order = _binding_order(batch, obstacles, needle.radius_mm, found.active)
     for done, number in enumerate(order):
         item = obstacles[number]
         progress("tracing paths", done / max(len(order), 1))
-        bound = item.bounds(batch, needle.radius_mm, verdict.active)
-        keep = bound >= item.obstacle.required_mm
-        bounds = {name: values[keep] for name, values in bounds.items()}
-        bounds[item.obstacle.name] = bound[keep]
-        verdict.reject(item.obstacle.constraint, ~keep)
-    for constraint, ok in _body_checks(batch, body, needle, verdict):
-        bounds = {name: values[ok] for name, values in bounds.items()}
-        verdict.reject(constraint, ~ok)
+        enough = room.enough_mm(item.obstacle, found.active)
+        bound = item.bounds(batch, needle.radius_mm, found.active, enough)
+        room.take(item.obstacle, found.active, bound)
+        found.reject(item.obstacle.constraint, ~(bound >= item.obstacle.required_mm))
+    inside = body.stays_inside(batch.end_axes_mm, batch.entry_axes_mm, found.active)
+    found.reject(OUTSIDE_BODY, ~inside)
+    found.reject(SHAFT, ~shaft_is_free(batch, body, needle, found.active))
     progress("tracing paths", 1.0)
-    return Evaluation(rejected_by=verdict.names(), survivors=verdict.active, clearance_mm=bounds)
+    survivors = found.active
+    return Evaluation(
+        rejected_by=found.names(),
+        survivors=survivors,
+        clearance_cost=room.cost[survivors],
+        least_clearance_mm=room.least_mm[survivors],
+        is_tight=room.is_tight[survivors],
+    )
+
+
+def shaft_is_free(
+    batch: AxisBatch, body: BodyWalker, needle: Needle, active: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether the needle outside the skin meets no other part of the body, shape (m,)."""
+    start, hub = batch.shaft_axes_mm(needle, _SHAFT_START_MM)
+    return body.stays_outside(start, hub, active)
+
+
+class _Room:
+    """The least clearance of each candidate so far, and what it costs."""
+
+    def __init__(self, n: int) -> None:
+        self.cost = np.zeros(n)
+        self.least_mm = np.full(n, np.inf)
+        self.is_tight = np.zeros(n, dtype=bool)
+
+    def enough_mm(self, obstacle: Obstacle, active: NDArray[np.int64]) -> FloatArray:
+        """Clearance to the next obstacle that could change neither cost, least nor caution."""
+        span = obstacle.clear_mm - obstacle.required_mm
+        same_cost = obstacle.required_mm + span * (1.0 - self.cost[active])
+        enough = np.maximum(same_cost, np.minimum(self.least_mm[active], obstacle.clear_mm))
+        enough = np.maximum(enough, obstacle.required_mm + obstacle.caution_mm)
+        return np.asarray(np.minimum(enough, obstacle.clear_mm))
+
+    def take(self, obstacle: Obstacle, active: NDArray[np.int64], bound_mm: FloatArray) -> None:
+        """Count in the bounds of one more obstacle."""
+        cost = clearance_cost(bound_mm, obstacle)
+        self.cost[active] = np.maximum(self.cost[active], cost)
+        self.least_mm[active] = np.minimum(self.least_mm[active], bound_mm)
+        self.is_tight[active] |= ~(bound_mm >= obstacle.required_mm + obstacle.caution_mm)
 
 
 class _Rejections:
@@ -111,28 +166,11 @@ class _Rejections:
         if constraint not in self._ids:
             self._ids.append(constraint)
         self._reason[self.active[is_bad]] = self._ids.index(constraint)
-        self.active = self.active[~is_bad]
+        if is_bad.any():
+            self.active = self.active[~is_bad]
 
     def names(self) -> NDArray[np.str_]:
         return np.asarray(np.array(self._ids)[self._reason])
-
-
-def _body_checks(  # type: ignore[no-untyped-def]
-    batch: AxisBatch, body: Mask, needle: Needle, verdict: _Rejections
-):
-    """Yield (constraint, ok over the still active), one after the other."""
-    yield (
-        OUTSIDE_BODY,
-        stays_inside(body, batch.end_axes_mm, batch.entry_axes_mm, verdict.active),
-    )
-    start, hub = batch.shaft_axes_mm(body.grid, needle, _SHAFT_START_MM)
-    yield SHAFT, stays_outside(body, start, hub, verdict.active)
-
-
-def shaft_is_free(batch: AxisBatch, body: Mask, needle: Needle) -> NDArray[np.bool_]:
-    """Whether the needle outside the skin meets no other part of the body, shape (n,)."""
-    start, hub = batch.shaft_axes_mm(body.grid, needle, _SHAFT_START_MM)
-    return stays_outside(body, start, hub, np.arange(len(batch)))
 
 
 def _binding_order(

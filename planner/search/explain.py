@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.geometry import Mask
 from planner.geometry.clearance import floor_to_hundredth
-from planner.geometry.walk import stays_inside
+from planner.geometry.walk import BodyWalker
 from planner.model import Explanation, Needle, Protocol
 from planner.safety.fields import FieldCache
 from planner.safety.obstacles import CONTACT_MM, Obstacle
@@ -34,7 +33,7 @@ class Question:
     limits: tuple[Limit, ...]
     traced: tuple[TracedObstacle, ...]
     cache: FieldCache
-    body: Mask
+    body: BodyWalker
     needle: Needle
     protocol: Protocol
 
@@ -68,10 +67,9 @@ def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:
         name = item.obstacle.constraint
         fails[name] = fails[name] | bad if name in fails else bad
     batch = question.batch
-    fails[OUTSIDE_BODY] = ~stays_inside(
-        question.body, batch.end_axes_mm, batch.entry_axes_mm, everyone
-    )
-    fails[SHAFT] = ~shaft_is_free(batch, question.body, question.needle)
+    body = question.body
+    fails[OUTSIDE_BODY] = ~body.stays_inside(batch.end_axes_mm, batch.entry_axes_mm, everyone)
+    fails[SHAFT] = ~shaft_is_free(batch, body, question.needle, everyone)
     return fails
 
 

@@ -11,7 +11,7 @@ from planner.geometry.frames import FloatArray
 from planner.model import Candidates, Trajectory
 from planner.safety.checks import covered
 from planner.search.batch import AxisBatch
-from planner.search.cost import COST_TERMS, axis_cost_terms, clearance_cost, total_cost
+from planner.search.cost import COST_TERMS, axis_cost_terms, total_cost
 from planner.search.detail import DetailContext, detailed_trajectory
 from planner.search.evaluate import Evaluation
 from planner.search.options import SearchOptions
@@ -24,11 +24,7 @@ def survivor_cost_terms(
     """Cost terms of the feasible candidates; clearance from certified lower bounds."""
     terms = axis_cost_terms(batch, context.protocol, context.needle)
     terms = {name: values[found.survivors] for name, values in terms.items()}
-    worst = np.zeros(found.survivors.size)
-    for obstacle in context.obstacles.obstacles:
-        bound = found.clearance_mm[obstacle.name]
-        worst = np.maximum(worst, clearance_cost(bound, obstacle))
-    terms["clearance"] = worst
+    terms["clearance"] = found.clearance_cost
     return terms
 
 
@@ -66,8 +62,7 @@ def candidates_of(batch: AxisBatch, found: Evaluation, cost: FloatArray) -> Cand
     all_cost = np.full(n, np.nan)
     all_cost[found.survivors] = cost
     bound = np.full(n, np.nan)
-    if found.clearance_mm:
-        bound[found.survivors] = np.minimum.reduce(list(found.clearance_mm.values()))
+    bound[found.survivors] = found.least_clearance_mm
     return Candidates(
         entry_lps_mm=batch.entry_lps_mm,
         tip_lps_mm=np.array(batch.tip_lps_mm),
@@ -85,13 +80,13 @@ def _expected_severity(
     """0 where all is known with room to spare, 1 where a margin is just met, 2 where unknown."""
     survivors = found.survivors
     radius = context.needle.radius_mm
-    severity = np.zeros(survivors.size, dtype=np.int64)
+    severity = found.is_tight.astype(np.int64)
     entries, ends = batch.entry_lps_mm[survivors], batch.end_lps_mm[survivors]
-    room = np.minimum(context.cut_faces.room_mm(entries), context.cut_faces.room_mm(ends))
-    for obstacle in context.obstacles.obstacles:
-        bound = found.clearance_mm[obstacle.name]
-        tight = ~(bound >= obstacle.required_mm + obstacle.caution_mm)
-        severity = np.maximum(severity, np.where(tight, 1, 0))
-        known = covered(entries, ends, obstacle, radius) & (room >= obstacle.required_mm + radius)
-        severity = np.maximum(severity, np.where(known, 0, 2))
+    obstacles = context.obstacles.obstacles
+    if obstacles:
+        widest = max(obstacle.required_mm for obstacle in obstacles) + radius
+        room = np.minimum(context.cut_faces.room_mm(entries), context.cut_faces.room_mm(ends))
+        severity[~(room >= widest)] = 2
+    for obstacle in obstacles:
+        severity[~covered(entries, ends, obstacle, radius)] = 2
     return severity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,16 +15,7 @@ def pick_diverse(
     order: NDArray[np.int64], entry_lps_mm: FloatArray, top: int, min_separation_mm: float
 ) -> list[int]:
     """The first ``top`` of ``order`` whose entries keep ``min_separation_mm`` from each other."""
-    picked: list[int] = []
-    remaining = np.asarray(order)
-    while remaining.size and len(picked) < top:
-        best = int(remaining[0])
-        picked.append(best)
-        gap = np.linalg.norm(entry_lps_mm[remaining] - entry_lps_mm[best], axis=1)
-        far = gap >= min_separation_mm
-        far[0] = False
-        remaining = remaining[far]
-    return picked
+    return [int(n) for n in _pick(order, entry_lps_mm, top, float(min_separation_mm))]
 
 
 def is_pareto_optimal(terms: FloatArray, all_terms: FloatArray) -> bool:
@@ -31,6 +23,41 @@ def is_pareto_optimal(terms: FloatArray, all_terms: FloatArray) -> bool:
 
     ``terms`` has shape (m,); smaller is better.
     """
-    no_worse = np.all(all_terms <= terms + _EQUAL_COST, axis=1)
-    better = np.any(all_terms < terms - _EQUAL_COST, axis=1)
-    return not bool(np.any(no_worse & better))
+    return not _is_dominated(np.ascontiguousarray(terms), np.ascontiguousarray(all_terms))
+
+
+@nb.njit(cache=True, nogil=True)
+def _pick(order, points, top, min_separation):  # type: ignore[no-untyped-def]
+    picked = np.empty(top, np.int64)
+    n_picked = 0
+    for candidate in order:
+        is_far = True
+        for p in range(n_picked):
+            squared = 0.0
+            for axis in range(3):
+                squared += (points[candidate, axis] - points[picked[p], axis]) ** 2
+            if not squared >= min_separation * min_separation:
+                is_far = False
+                break
+        if is_far:
+            picked[n_picked] = candidate
+            n_picked += 1
+            if n_picked == top:
+                break
+    return picked[:n_picked]
+
+
+@nb.njit(cache=True, nogil=True)
+def _is_dominated(terms, all_terms):  # type: ignore[no-untyped-def]
+    for row in range(all_terms.shape[0]):
+        no_worse = True
+        better = False
+        for column in range(terms.shape[0]):
+            gap = all_terms[row, column] - terms[column]
+            if gap > _EQUAL_COST:
+                no_worse = False
+                break
+            better |= gap < -_EQUAL_COST
+        if no_worse and better:
+            return True
+    return False

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import ConfigError, FrameMismatchError, OutsideVolumeError, TargetError
 from planner.geometry import Mask, Volume
+from planner.geometry.walk import BodyWalker
 from planner.model import (
     Explanation,
     Needle,
@@ -31,7 +32,7 @@ from planner.search.explain import Question, explain_nothing_feasible
 from planner.search.limits import axis_limits
 from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
 from planner.search.timing import Stopwatch, numba_threads
-from planner.search.words import midline_x_mm
+from planner.search.words import Midline
 from planner.skin import SkinEntries, find_body, skin_entries
 
 _REACH_FACTOR = 1.25
@@ -107,6 +108,7 @@ class PlanningSession:
         with self._clock.stage("body"):
             self.body, self.body_source, self._imaged, self._body_warnings = self._find_body()
         self._cut_faces = CutFaces.of(self.body)
+        self._walker = BodyWalker(self.body)
         self._skin: SkinEntries | None = None
         self._forbidden: NDArray[np.bool_] | None = None
 
@@ -158,7 +160,7 @@ class PlanningSession:
                 down_lps=self.options.table_side.down_lps(self.volume.source.patient_position),
                 forbidden=forbidden,
             )
-            found = evaluate(batch, limits, traced, self.body, self.needle, progress)
+            found = evaluate(batch, limits, traced, self._walker, self.needle, progress)
         with clock.stage("rank"):
             progress("ranking", 0.0)
             context = self._context(target)
@@ -175,7 +177,7 @@ class PlanningSession:
                         limits=limits,
                         traced=traced,
                         cache=self._cache,
-                        body=self.body,
+                        body=self._walker,
                         needle=self.needle,
                         protocol=self.protocol,
                     )
@@ -240,6 +242,7 @@ class PlanningSession:
                 self.body, spacing_mm=self.options.entry_spacing_mm, imaged=self._imaged
             )
             self._forbidden = self._forbidden_entries(self._skin)
+            self._midline = Midline(self.structures, self._skin.entry_lps_mm)
         skin = self._skin
         offset = skin.entry_lps_mm - target.point_lps_mm
         near = np.einsum("ij,ij->i", offset, offset) <= self._reach_mm**2
@@ -288,9 +291,10 @@ class PlanningSession:
             needle=self.needle,
             obstacles=self._obstacles,
             cache=self._cache,
-            body=self.body,
+            grid=self.volume.grid,
+            body=self._walker,
             cut_faces=self._cut_faces,
-            midline=midline_x_mm(self.structures, self.body, target.point_lps_mm),
+            midline=self._midline.at(target.point_lps_mm),
         )
 
     def _warnings(self) -> tuple[PlanWarning, ...]:

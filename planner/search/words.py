@@ -11,19 +11,44 @@ from planner.model import Angles, StructureSet
 _MIDLINE_WINDOW_MM = 30.0
 
 
-def midline_x_mm(structures: StructureSet, body: Mask, tip_lps_mm: FloatArray) -> tuple[float, str]:
-    """The patient's midline (LPS x, mm) near the tip's level, and what it was taken from.
+class Midline:
+    """Where the patient's middle is, at any level.
 
     The middle of the spinal canal or thecal sac where one was given, else the
-    middle of the body, within 30 mm head- and footwards of the tip.
+    middle of the skin, within 30 mm head- and footwards of a level.
+
+    Parameters
+    ----------
+    structures : StructureSet
+    skin_lps_mm : ndarray, shape (n, 3)
+        Points on the skin.
     """
-    for structure in structures.structures:
-        if structure.structure_class == "spinal_canal":
-            middle = _middle_x(structure.mask, tip_lps_mm)
-            if middle is not None:
-                return middle, structure.name
-    middle = _middle_x(body, tip_lps_mm)
-    return (0.0, "scanner axis") if middle is None else (middle, "middle of the body")
+
+    def __init__(self, structures: StructureSet, skin_lps_mm: FloatArray) -> None:
+        self._sources = [
+            (structure.name, _sparse_points(structure.mask))
+            for structure in structures.structures
+            if structure.structure_class == "spinal_canal"
+        ]
+        self._sources.append(("middle of the body", skin_lps_mm))
+
+    def at(self, tip_lps_mm: FloatArray) -> tuple[float, str]:
+        """The midline's LPS x (mm) at the tip's level, and what it was taken from."""
+        for name, points in self._sources:
+            near = points[np.abs(points[:, 2] - tip_lps_mm[2]) <= _MIDLINE_WINDOW_MM, 0]
+            if near.size:
+                return float(0.5 * (near.min() + near.max())), name
+        return 0.0, "scanner axis"
+
+
+def _sparse_points(mask: Mask) -> FloatArray:
+    """Every second voxel of a mask along each axis, LPS mm."""
+    bounds = mask.bounds_kji()
+    if bounds is None:
+        return np.zeros((0, 3))
+    start, stop = bounds
+    window = tuple(slice(a, b, 2) for a, b in zip(start, stop, strict=True))
+    return mask.grid.to_lps(start + 2 * np.argwhere(mask.inside[window]))
 
 
 def entry_words(
@@ -56,16 +81,3 @@ def _tilt_words(craniocaudal_deg: float) -> str:
     if abs(craniocaudal_deg) < 0.5:
         return "no cranial or caudal tilt"
     return f"{abs(craniocaudal_deg):.0f} degrees {'cranial' if craniocaudal_deg > 0 else 'caudal'}"
-
-
-def _middle_x(mask: Mask, tip_lps_mm: FloatArray) -> float | None:
-    """Middle of the extent along x of a mask near a level; every second voxel is enough."""
-    step = tuple(slice(None, None, 2) for _ in range(3))
-    kji = 2 * np.argwhere(mask.inside[step])
-    if kji.size == 0:
-        return None
-    points = mask.grid.to_lps(kji)
-    near = points[np.abs(points[:, 2] - tip_lps_mm[2]) <= _MIDLINE_WINDOW_MM]
-    if near.size == 0:
-        return None
-    return float(0.5 * (near[:, 0].min() + near[:, 0].max()))

@@ -1,0 +1,111 @@
+"""Certified tracing: decisions equal brute force, bounds are bounds, and they are tight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planner.geometry import Mask
+from planner.geometry.clearance import MaskIndex
+from planner.geometry.distance import distance_field
+from planner.geometry.trace import REJECTED, TraceTarget
+from tests.brute_force import axis_distances_mm
+from tests.grids import ORIENTED_AXES
+from tests.scenes import block_grid, random_blobs, random_segments
+
+CLEAR_MM = 10.5
+TIGHT_MM = 0.25
+"""Largest loss of a certified bound at the sampling steps used here (99 % of paths)."""
+
+
+def _trace(mask: Mask, starts, ends, required_mm, cap_mm=CLEAR_MM + 6.0):
+    target = TraceTarget(mask, distance_field(mask, cap_mm))
+    to_axes = mask.grid.to_axes_mm
+    everyone = np.arange(len(starts))
+    return target.trace(to_axes(ends), to_axes(starts), required_mm, CLEAR_MM, everyone)
+
+
+@pytest.mark.parametrize("orientation", sorted(ORIENTED_AXES))
+@pytest.mark.parametrize("spacing", [(4.0, 0.5, 0.5), (1.2, 0.8, 0.8), (3.0, 3.0, 3.0)])
+def test_every_decision_equals_the_exact_kernel(orientation, spacing):
+    grid = block_grid(spacing, ORIENTED_AXES[orientation])
+    for seed in range(3):
+        mask = random_blobs(grid, seed=seed)
+        starts, ends = random_segments(grid, 3000, seed=100 + seed)
+        exact = MaskIndex(mask).closest_approach(starts, ends).distance_mm
+        for required in (0.4, 2.5, 6.0):
+            bound = _trace(mask, starts, ends, required)
+            assert not np.any((bound != REJECTED) & (exact < required)), "false accept"
+            assert not np.any((bound == REJECTED) & (exact >= required)), "false reject"
+            kept = bound != REJECTED
+            loss = np.minimum(exact[kept], CLEAR_MM) - bound[kept]
+            assert loss.min(initial=0.0) >= -1e-6, "a bound larger than the truth"
+            if required >= 2.5 and kept.any():
+                assert np.quantile(loss, 0.99) <= TIGHT_MM
+
+
+def test_decisions_equal_brute_force_on_thick_flipped_oblique_slices():
+    grid = block_grid((4.0, 0.5, 0.5), ORIENTED_AXES["oblique_flipped"])
+    mask = random_blobs(grid, seed=21, fraction=0.04)
+    starts, ends = random_segments(grid, 150, seed=22)
+    truth = axis_distances_mm(mask, starts, ends)
+    bound = _trace(mask, starts, ends, 3.0)
+    assert np.array_equal(bound == REJECTED, truth < 3.0)
+    assert 0.05 < np.mean(truth < 3.0) < 0.95
+
+
+@pytest.mark.parametrize("delta_mm", [-1e-5, 1e-5])
+def test_a_hair_on_either_side_of_the_margin_is_told_apart(delta_mm):
+    grid = block_grid((4.0, 0.5, 0.5), ORIENTED_AXES["oblique"])
+    mask = random_blobs(grid, seed=31)
+    starts, ends = random_segments(grid, 400, seed=32)
+    exact = MaskIndex(mask).closest_approach(starts, ends).distance_mm
+    near = np.flatnonzero((exact > 1.0) & (exact < 9.0))
+    assert near.size > 50
+    for number in near[:60]:
+        one = slice(number, number + 1)
+        bound = _trace(mask, starts[one], ends[one], float(exact[number] + delta_mm))
+        assert (bound[0] == REJECTED) == (delta_mm > 0)
+
+
+def test_cropped_fields_decide_like_whole_ones():
+    grid = block_grid((2.0, 1.0, 1.0), ORIENTED_AXES["coronal"])
+    mask = random_blobs(grid, seed=41)
+    starts, ends = random_segments(grid, 2000, seed=42)
+    inside = (np.zeros(3, np.int64), np.array(grid.shape_kji))
+    whole = _trace(mask, starts, ends, 2.0)
+    target = TraceTarget(mask, distance_field(mask, 12.0, within_kji=inside))
+    again = target.trace(
+        grid.to_axes_mm(ends), grid.to_axes_mm(starts), 2.0, CLEAR_MM, np.arange(2000)
+    )
+    assert np.array_equal(whole == REJECTED, again == REJECTED)
+
+
+def test_a_mask_out_of_reach_never_rejects():
+    grid = block_grid((2.0, 1.0, 1.0), ORIENTED_AXES["axial"])
+    target = TraceTarget(random_blobs(grid, seed=1), None)
+    points = np.zeros((4, 3))
+    found = target.trace(points, points + 5, 3.0, CLEAR_MM, np.arange(4))
+    assert np.all(found == CLEAR_MM)
+
+
+def test_an_axis_without_length_is_rejected():
+    grid = block_grid((2.0, 1.0, 1.0), ORIENTED_AXES["axial"])
+    mask = random_blobs(grid, seed=1)
+    point = grid.centre_lps_mm[None]
+    assert _trace(mask, point, point, 0.5)[0] == REJECTED
+
+
+def test_one_and_two_threads_give_the_same_bits():
+    import numba
+
+    grid = block_grid((1.2, 0.8, 0.8), ORIENTED_AXES["oblique"])
+    mask = random_blobs(grid, seed=51)
+    starts, ends = random_segments(grid, 2000, seed=52)
+    found = []
+    before = numba.get_num_threads()
+    for threads in (1, min(2, before)):
+        numba.set_num_threads(threads)
+        found.append(_trace(mask, starts, ends, 2.0))
+    numba.set_num_threads(before)
+    assert np.array_equal(found[0], found[1])
