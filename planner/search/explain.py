@@ -36,13 +36,14 @@ class Question:
     body: BodyWalker
     needle: Needle
     protocol: Protocol
+    nearest_skin_mm: float | None
+    """From the target to the nearest skin in view; None when there is none."""
 
 
 def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
     """One summary, then one explanation per constraint, those that open a path first."""
-    n = len(question.batch)
-    if n == 0:
-        return (_no_skin(),)
+    if len(question.batch) == 0:
+        return (_no_skin(question),)
     fails = _failures(question)
     names = list(fails)
     matrix = np.stack([fails[name] for name in names])
@@ -209,12 +210,25 @@ def _summary(
     return Explanation(code="nothing_feasible", message=text, n_removed=n)
 
 
-def _no_skin() -> Explanation:
+def _no_skin(question: Question) -> Explanation:
+    needle, nearest = question.needle, question.nearest_skin_mm
+    if nearest is None:
+        return Explanation(
+            code="no_skin",
+            message=(
+                "No skin is in view: the image cuts the body on every side. "
+                "Use an image that shows the skin on the side of the approach."
+            ),
+        )
     return Explanation(
         code="no_skin",
         message=(
-            "No skin lies within the needle's reach of the target in this image: the image "
-            "cuts the body on every side, or the target is deeper than the needle is long. "
-            "Use an image that shows the skin, or a longer needle."
+            f"The nearest skin in view is {nearest:.1f} mm from the target, beyond the reach of "
+            f"the needle ({needle.name}, {needle.length_mm:g} mm). Use a longer needle, or an "
+            "image that shows the skin on the side of the approach."
         ),
+        constraint="length",
+        current=needle.length_mm,
+        opens_at=float(np.ceil(nearest)),
+        unit="mm",
     )

@@ -180,6 +180,7 @@ class PlanningSession:
                         body=self._walker,
                         needle=self.needle,
                         protocol=self.protocol,
+                        nearest_skin_mm=self._nearest_skin_mm(target),
                     )
                 )
                 progress("explaining", 1.0)
@@ -270,6 +271,12 @@ class PlanningSession:
             items.append(TracedObstacle(obstacle=obstacle, target=field))
         progress("distance fields", 1.0)
         return tuple(items)
+
+    def _nearest_skin_mm(self, target: Target) -> float | None:
+        if self._skin is None or len(self._skin) == 0:
+            return None
+        gap = np.linalg.norm(self._skin.entry_lps_mm - target.point_lps_mm, axis=1)
+        return float(gap.min())
 
     def _forbidden_entries(self, skin: SkinEntries) -> NDArray[np.bool_] | None:
         """Entries in a forbidden structure or within its margin; None when none is named."""

@@ -97,9 +97,7 @@ def test_help_is_light():
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "sys.exit(any(m in sys.modules for m in ('numpy', 'pydicom', 'SimpleITK', 'vtk', 'numba')))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

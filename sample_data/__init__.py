@@ -1,0 +1,1 @@
+"""Synthetic sample studies and the scripts that make them."""

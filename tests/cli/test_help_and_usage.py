@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT, Cli
+
+HEAVY = {"numpy", "scipy", "pydicom", "SimpleITK", "numba", "matplotlib", "vtk", "highdicom"}
+
+
+def test_help_is_printed_and_lists_the_commands(cli: Cli) -> None:
+    ran = cli("--help")
+    assert ran.code == 0
+    for command in ("demo", "inspect", "plan", "verify", "procedures"):
+        assert f"\n  {command} " in ran.stdout
+    assert "Research use only" in ran.stdout
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["demo", "inspect", "plan", "verify", "procedures"])
+def test_every_command_has_help(cli: Cli, command: str) -> None:
+    ran = cli(command, "--help")
+    assert ran.code == 0
+    assert f"needle-planner {command}" in ran.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = f"import sys; from planner.cli import main; main({arguments!r}); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_the_version(cli: Cli) -> None:
+    import planner
+
+    ran = cli("--version")
+    assert (ran.code, ran.stdout) == (0, f"needle-planner {planner.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], ""),
+        (["fly"], "fly"),
+        (["plan"], "PATH"),
+        (["plan", "x", "--target", "1,2,3"], "--procedure"),
+        (["plan", "x", "--procedure", "si_joint_injection"], "--target"),
+        (["plan", "x", "--target", "1,2", "--procedure", "si_joint_injection"], "L,P,S"),
+        (["plan", "x", "--target", "1,2,nan", "--procedure", "si_joint_injection"], "finite"),
+        (["plan", "x", "--target", "structure:", "--procedure", "si_joint_injection"], "name"),
+        (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--implant", "a=b"], "--implant"),
+        (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--role", "nerve"], "ROLE"),
+        (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--throw-mm", "-1"], "--throw-mm"),
+        (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--top", "0"], "--top"),
+        (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--frame", "ijk"], "--frame"),
+        (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--table-side", "up"], "--table"),
+        (
+            ["plan", "x", "--target", "structure:a", "--frame", "ras", "--procedure", "p"],
+            "--frame is for a target in numbers",
+        ),
+        (["verify"], "PLAN"),
+        (["inspect"], "PATH"),
+    ],
+)
+def test_wrong_usage_ends_with_2(cli: Cli, arguments: list[str], says: str) -> None:
+    ran = cli(*arguments)
+    assert ran.code == 2
+    assert "Traceback" not in ran.stderr
+    assert says in ran.stderr
+    if arguments:
+        assert ran.stdout == ""
+
+
+def test_procedures_are_listed_for_people_and_for_programs(cli: Cli) -> None:
+    text = cli("procedures")
+    listed = json.loads(cli("procedures", "--json").stdout)["procedures"]
+    assert text.code == 0
+    for row in listed:
+        assert row["id"] in text.stdout
+        assert len(row["sha256"]) == 64
+    assert "si_joint_injection" in [row["id"] for row in listed]
+
+
+def test_one_procedure_shows_its_evidence(cli: Cli) -> None:
+    text = cli("procedures", "si_joint_injection").stdout
+    content = json.loads(cli("procedures", "si_joint_injection", "--json").stdout)
+    assert content["margins_mm"]["nerve"] == {"value": 10.0, "evidence": "E", "required": True}
+    assert "10 mm [E]" in text
+    assert "Not checked by this program" in text
+
+
+def test_an_unknown_procedure_is_bad_input(cli: Cli) -> None:
+    ran = cli("procedures", "si_joint")
+    assert (ran.code, ran.stdout) == (3, "")
+    assert ran.errors == [
+        "error: there is no procedure 'si_joint'. Did you mean 'si_joint_injection'?"
+    ]
+
+
+def test_an_own_procedure_is_shown_from_its_file(cli: Cli, tmp_path: Path) -> None:
+    source = ROOT / "planner" / "protocols" / "data" / "si_joint_injection.toml"
+    text = source.read_text(encoding="utf-8").replace("si_joint_injection", "mine")
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    assert "(mine)" in cli("procedures", "mine.toml").stdout
+    assert "mine " in cli("procedures", "--procedure-dir", ".").stdout

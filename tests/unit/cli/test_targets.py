@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planner.cli.targets import TargetKind, parse_target, point_in, resolve_target
+from planner.errors import TargetError
+from planner.geometry import Grid, Mask
+from planner.model import MaskSource, Structure, StructureRole, StructureSet
+
+
+@pytest.mark.parametrize("text", ["-3.5,2,7", "-3.5, 2, 7", "-3.5 2 7", "-3.5;2;7", "-3.5,2,+7e0"])
+def test_three_numbers_in_several_spellings(text: str) -> None:
+    request = parse_target(text, None)
+    assert request.kind is TargetKind.NUMBERS
+    assert request.numbers_mm == (-3.5, 2.0, 7.0)
+
+
+def test_ras_numbers_are_turned_once(oriented_grid: Grid) -> None:
+    empty = StructureSet(grid=oriented_grid)
+    point = resolve_target(parse_target("-3.5,2,7", "ras"), empty).point_lps_mm
+    np.testing.assert_array_equal(point, [3.5, -2.0, 7.0])
+    point = resolve_target(parse_target("-3.5,2,7", "lps"), empty).point_lps_mm
+    np.testing.assert_array_equal(point, [-3.5, 2.0, 7.0])
+
+
+@pytest.mark.parametrize(
+    "text", ["a.mrk.json", "A.FCSV", "dir/a.mrk.json#L5 left", "a#1.fcsv", "a.json#b/c"]
+)
+def test_a_markups_file_with_or_without_a_label(text: str) -> None:
+    assert parse_target(text, None).kind is TargetKind.FILE
+
+
+@pytest.mark.parametrize(
+    ("text", "frame", "match"),
+    [
+        ("1,2", None, "not a target"),
+        ("1,2,3,4", None, "not a target"),
+        ("1,2,x", None, "not a target"),
+        ("", None, "not a target"),
+        ("1,2,inf", None, "finite"),
+        ("structure: ", None, "needs the name"),
+        ("structure:lesion", "ras", "--frame is for a target in numbers"),
+        ("a.fcsv", "lps", "--frame is for a target in numbers"),
+    ],
+)
+def test_what_is_no_target(text: str, frame: str | None, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        parse_target(text, frame)
+
+
+def test_a_solid_structure_gives_its_centroid(oriented_grid: Grid) -> None:
+    inside = np.zeros(oriented_grid.shape_kji, np.bool_)
+    inside[2:5, 3:8, 1:4] = True
+    point, how = point_in(Mask(grid=oriented_grid, inside=inside))
+    assert how == "centroid"
+    np.testing.assert_allclose(point, oriented_grid.to_lps((3.0, 5.0, 2.0)), atol=1e-9)
+
+
+def test_a_hollow_structure_gives_its_deepest_point_and_says_so(oriented_grid: Grid) -> None:
+    inside = np.zeros(oriented_grid.shape_kji, np.bool_)
+    inside[1:8, 1:13, 1:10] = True
+    inside[2:8, 3:13, 3:8] = False  # an open shell: the centroid falls into the hole
+    inside[1:8, 1:6, 1:10] = True
+    inside[4:8, 6:13, 1:10] = False
+    mask = Mask(grid=oriented_grid, inside=inside)
+    hole = np.zeros_like(inside)
+    hole[0], hole[8] = True, True  # two far plates: the centroid lies between them
+    for tested in (mask, Mask(grid=oriented_grid, inside=hole)):
+        point, how = point_in(tested)
+        assert bool(tested.contains(point))
+        centroid = oriented_grid.to_lps(np.argwhere(tested.inside).mean(axis=0))
+        assert how.startswith("deepest") is not bool(tested.contains(centroid))
+
+
+def test_the_deepest_point_is_deepest_in_millimetres_not_in_voxels() -> None:
+    grid = Grid.from_axes((5, 31, 31), (6.0, 0.5, 0.5), (0.0, 0.0, 0.0))
+    inside = np.zeros(grid.shape_kji, np.bool_)
+    inside[1:4, 2:9, 2:9] = True  # 3.5 mm wide but 18 mm high
+    inside[0, 16:31, 2:31] = True  # 7.5 mm wide and 6 mm high: deeper in mm
+    point, how = point_in(Mask(grid=grid, inside=inside))
+    assert how.startswith("deepest")
+    np.testing.assert_array_equal(grid.to_kji(point)[:2], [0.0, 23.0])
+
+
+def test_a_structure_that_is_not_there_is_named_with_the_closest(oriented_grid: Grid) -> None:
+    inside = np.ones(oriented_grid.shape_kji, np.bool_)
+    structure = Structure(
+        name="lesion",
+        role=StructureRole.TARGET,
+        mask=Mask(grid=oriented_grid, inside=inside),
+        source=MaskSource(file="lesion.nrrd", grid=oriented_grid),
+    )
+    structures = StructureSet(grid=oriented_grid, structures=(structure,))
+    with pytest.raises(TargetError, match=r"no structure 'leson'.*Did you mean 'lesion'\?"):
+        resolve_target(parse_target("structure:leson", None), structures)
+    resolved = resolve_target(parse_target("structure:lesion", None), structures)
+    assert resolved.structure == "lesion"
+    assert resolved.words == "centroid of structure 'lesion'"

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from planner.errors import ConfigError
+from planner.protocols import needle_catalogue, parse_needle
+
+# Outer diameters of PHYSICS facts B2, written out a second time on purpose.
+OUTER_DIAMETER_MM = {
+    "8G": 4.19,
+    "10G": 3.40,
+    "11G": 3.05,
+    "12G": 2.77,
+    "13G": 2.41,
+    "14G": 2.11,
+    "15G": 1.83,
+    "16G": 1.65,
+    "17G": 1.47,
+    "18G": 1.27,
+    "19G": 1.07,
+    "20G": 0.91,
+    "21G": 0.82,
+    "22G": 0.72,
+    "23G": 0.64,
+    "25G": 0.51,
+}
+
+
+def test_the_catalogue_has_the_known_gauges_and_no_other() -> None:
+    found = {gauge: entry.outer_diameter_mm for gauge, entry in needle_catalogue().gauges.items()}
+    assert found == OUTER_DIAMETER_MM
+
+
+def test_a_higher_gauge_is_thinner() -> None:
+    gauges = needle_catalogue().gauges
+    ordered = [gauges[g].outer_diameter_mm for g in sorted(gauges, key=lambda g: int(g[:-1]))]
+    assert ordered == sorted(ordered, reverse=True)
+
+
+@pytest.mark.parametrize("text", ["22G-90", "22g-90", " 22G - 90 ", "22G-90mm", "022G-090"[1:]])
+def test_ways_to_write_a_needle(text: str) -> None:
+    needle = parse_needle(text)
+    assert (needle.name, needle.length_mm, needle.radius_mm) == ("22G-90", 90.0, 0.36)
+    assert needle.throw_mm == 0.0
+    assert needle.evidence == "M: ISO/Stubs"
+
+
+@pytest.mark.parametrize("length", [10, 95, 400])
+def test_any_whole_length_in_range_is_accepted_and_remarked_on(length: int) -> None:
+    needle = parse_needle(f"22G-{length}")
+    assert needle.length_mm == length
+    assert f"{length} mm is no usual length of 22G" in needle.evidence
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("7G-90", "gauge 7G is not in the catalogue.*22G"),
+        ("22G-9", "length is out of range; seen: 9 mm; needed: 10 to 400 mm.*70, 90"),
+        ("22G-401", "length is out of range"),
+        ("22G", "is not a needle; needed: GAUGE-LENGTH_MM"),
+        ("22G-90.5", "is not a needle"),
+        ("22-90", "is not a needle"),
+        ("22G-90-t10", "is not a needle"),
+        ("", "is not a needle"),
+        ("-22G-90", "is not a needle"),
+    ],
+)
+def test_anything_else_is_refused_with_what_exists(text: str, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        parse_needle(text)

@@ -1,0 +1,203 @@
+"""The words of a plan: complete, verdict first, nothing hidden, no names of people."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+import pytest
+
+import planner
+from planner.geometry.digest import volume_sha256
+from planner.model import Finding, PlanWarning, Verdict
+from planner.report import report_markdown, summary_text
+from planner.report.style import BANNER
+
+FIGURES = [PurePath("figures/path_01.png"), PurePath("figures/skin_clearance.png")]
+
+
+def with_failed_finding(result):
+    path = result.trajectories[0]
+    bad = Finding(
+        constraint="clearance",
+        structure="aorta",
+        measured=1.234,
+        required=3.0,
+        unit="mm",
+        verdict=Verdict.FAIL,
+    )
+    worse = replace(path, findings=(*path.findings, bad), verdict=Verdict.FAIL)
+    return replace(result, trajectories=(worse, *result.trajectories[1:]), verdict=Verdict.FAIL)
+
+
+@pytest.mark.parametrize("text_of", [summary_text, lambda r: report_markdown(r, FIGURES)])
+def test_both_texts_hold_what_a_radiologist_needs(plan_result, text_of):
+    text = text_of(plan_result)
+    plain = text.replace("\\", "")
+    best = plan_result.trajectories[0]
+    assert BANNER in text
+    assert "VERDICT: PASS" in text.upper()
+    assert best.words in text
+    assert best.binding.structure in plain
+    assert f"{best.binding.clearance_mm:.2f}" in text
+    assert plan_result.protocol.title in text
+    assert plan_result.needle.name in text
+    assert "17.0, 27.0, -205.0" in text
+    assert "not checked" in text.lower()
+    assert "MR distortion" in text
+    assert plan_result.warnings[0].message in plain
+
+
+@pytest.mark.parametrize("text_of", [summary_text, lambda r: report_markdown(r, FIGURES)])
+def test_verdict_comes_before_any_number(plan_result, text_of):
+    text = text_of(plan_result).upper()
+    assert text.index("VERDICT: PASS") < text.index(" MM")
+
+
+def test_every_path_is_in_the_table(plan_result):
+    report = report_markdown(plan_result, FIGURES)
+    for path in plan_result.trajectories:
+        assert re.search(rf"^\| {path.rank} \| PASS \| {path.length_mm:.1f} \|", report, re.M)
+        assert f"| {path.cost:.3f} |" in report
+        for item in path.clearances:
+            assert f"| {item.structure} | {item.clearance_mm:.2f} |" in report
+
+
+def test_input_identity_is_in_the_report(plan_result):
+    report = report_markdown(plan_result, FIGURES)
+    assert plan_result.volume.source.series_instance_uid in report
+    assert plan_result.protocol.sha256 in report
+    assert volume_sha256(plan_result.volume) in report
+    assert planner.__version__ in report
+    assert "38 x 150 x 158" in report
+
+
+@pytest.mark.parametrize("text_of", [summary_text, lambda r: report_markdown(r, [])])
+def test_unknown_is_shouted(unknown_result, text_of):
+    text = text_of(unknown_result)
+    assert "UNKNOWN: missing structure bowel" in text
+    assert "VERDICT: UNKNOWN" in text.upper()
+    assert "NOT safe" in text
+    assert "never counts as safe" in text
+    assert "PASS - every check" not in text
+
+
+def test_unknown_stands_before_the_table_of_paths(unknown_result):
+    report = report_markdown(unknown_result, [])
+    assert report.index("## UNKNOWN") < report.index("## Paths")
+
+
+def test_required_class_without_a_mask_is_unknown_even_without_a_finding(plan_result):
+    nerveless = replace(
+        plan_result.structures,
+        structures=tuple(
+            s for s in plan_result.structures.structures if s.structure_class != "nerve"
+        ),
+    )
+    text = summary_text(replace(plan_result, structures=nerveless))
+    assert "UNKNOWN: no mask of class 'nerve'" in text
+
+
+def test_failed_finding_shows_measured_against_required(plan_result):
+    bad = with_failed_finding(plan_result)
+    for text in (summary_text(bad), report_markdown(bad, [])):
+        assert "FAIL: clearance aorta: measured 1.23, required 3.00 mm" in text
+
+
+def test_nothing_feasible_is_explained(hopeless_result):
+    for text in (summary_text(hopeless_result), report_markdown(hopeless_result, [])):
+        assert hopeless_result.explanation[0].message in text
+        assert "opens at 6.50 mm (now 28.00)" in text
+        assert "no path meets every limit" in text.lower()
+        for reason, count in hopeless_result.rejected_counts.items():
+            assert reason in text
+            assert f"{count:,}" in text
+
+
+def test_soft_structures_are_named_as_not_protected(plan_result):
+    uses = tuple(replace(u, hard=False) if u.name == "aorta" else u for u in plan_result.uses)
+    text = summary_text(replace(plan_result, uses=uses))
+    assert "soft only, a path may touch them: aorta" in text
+
+
+def test_pictures_are_linked_relative_to_the_report(plan_result):
+    report = report_markdown(plan_result, FIGURES)
+    assert "![path 01](<figures/path_01.png>)" in report
+    moved = report_markdown(plan_result, [PurePath("/somewhere/private/path_01.png")])
+    assert "private" not in moved
+    assert "(<path_01.png>)" in moved
+
+
+def test_names_from_files_cannot_become_markup(plan_result):
+    path = plan_result.trajectories[0]
+    evil = "a|b `c` <script>x</script>\x1b[31m\n# d"
+    renamed = tuple(replace(c, structure=evil) for c in path.clearances)
+    odd = replace(plan_result, trajectories=(replace(path, clearances=renamed),))
+    report = report_markdown(odd, [])
+    assert "<script" not in report
+    assert "\x1b" not in report and "\x1b" not in summary_text(odd)
+    assert "\n# d" not in report
+    rows = [line for line in report.splitlines() if line.startswith("|") and "a\\|b" in line]
+    assert rows
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)\|", row)) in (6, 12)
+
+
+def test_no_file_name_and_no_free_text_option_is_in_the_report(plan_result):
+    """One-patient files are often named after the patient."""
+    secret = "Mustermann"
+    options = {"structures": f"/data/{secret}.nrrd", "top": 3}
+    source = replace(
+        plan_result.volume.source, files=(f"{secret}.dcm",), description=f"t1 {secret}"
+    )
+    volume = replace(plan_result.volume, source=source)
+    named = tuple(
+        replace(s, source=replace(s.source, file=f"{secret}.nrrd", segment_name=secret))
+        for s in plan_result.structures.structures
+    )
+    result = replace(
+        plan_result,
+        options=options,
+        volume=volume,
+        structures=replace(plan_result.structures, structures=named),
+    )
+    for text in (summary_text(result), report_markdown(result, [])):
+        assert secret not in text
+    assert "| Option top | 3 |" in report_markdown(result, [])
+
+
+def test_repeated_warnings_are_told_once(plan_result):
+    twice = (PlanWarning(code="image", message="slices overlap"),) * 2
+    text = summary_text(replace(plan_result, warnings=twice))
+    assert text.count("slices overlap") == 1
+
+
+def test_terminal_lines_stay_readable(unknown_result):
+    longest = max(len(line) for line in summary_text(unknown_result).splitlines())
+    assert longest <= 120
+
+
+def test_numbers_that_are_missing_are_words(plan_result):
+    path = plan_result.trajectories[0]
+    lost = replace(path.clearances[0], clearance_mm=float("nan"))
+    odd = replace(plan_result, trajectories=(replace(path, clearances=(lost,)),))
+    for text in (summary_text(odd), report_markdown(odd, [])):
+        assert "unknown" in text
+        assert not re.search(r"\bnan\b", text)
+
+
+def test_texts_need_neither_matplotlib_nor_vtk():
+    """A plan without figures must stay fast."""
+    code = (
+        "import sys, planner.report as r; r.summary_text; r.report_markdown;"
+        "heavy = {'matplotlib', 'vtkmodules', 'SimpleITK'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    root = Path(planner.__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
