@@ -19,7 +19,7 @@ from planner.io import load_volume
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.dicom_writer import write_series  # noqa: E402
+from tests.dicom_writer import write_series
 
 N_REPEATS = 7
 """The best of so many, taken in turns, so that a busy machine slows both alike."""

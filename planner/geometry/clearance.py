@@ -17,9 +17,11 @@ from planner.errors import DegenerateGeometryError, MaskError
 from planner.geometry.frames import FloatArray
 from planner.geometry.grid import Grid
 from planner.geometry.segments import segment_box_squared
-from planner.geometry.volume import Mask
+from planner.geometry.threads import in_chunks
+from planner.geometry.volume import Mask, read_only_bytes
 
 _BLOCK = 8
+_LEAST_AXES = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -53,7 +55,7 @@ class MaskIndex:
         if bounds is None:
             raise MaskError("an empty mask has no distance", needed="at least one voxel")
         self.grid: Grid = mask.grid
-        self._inside = mask.inside.view(np.uint8)
+        self._inside = read_only_bytes(mask.inside)
         self._blocks = _occupied_blocks(self._inside, bounds[0], bounds[1])
 
     def closest_approach(self, start_lps_mm: ArrayLike, end_lps_mm: ArrayLike) -> ClosestApproach:
@@ -69,13 +71,19 @@ class MaskIndex:
         start, end = np.broadcast_arrays(start, end)
         if not (np.all(np.isfinite(start)) and np.all(np.isfinite(end))):
             raise DegenerateGeometryError("a needle axis is not finite", needed="numbers in mm")
-        distance, t, kji = _closest(
-            self._inside,
-            self._blocks,
-            self.grid.spacing_kji_mm,
-            np.ascontiguousarray(self.grid.to_axes_mm(start)),
-            np.ascontiguousarray(self.grid.to_axes_mm(end)),
-        )
+        found = np.empty((start.shape[0], 5))
+        from_mm = np.ascontiguousarray(self.grid.to_axes_mm(start))
+        to_mm = np.ascontiguousarray(self.grid.to_axes_mm(end))
+        spacing = self.grid.spacing_kji_mm
+
+        def closest(low: int, high: int) -> None:
+            part = slice(low, high)
+            _closest_of(
+                self._inside, self._blocks, spacing, from_mm[part], to_mm[part], found[part]
+            )
+
+        in_chunks(closest, start.shape[0], least=_LEAST_AXES)
+        distance, t, kji = found[:, 0].copy(), found[:, 1], found[:, 2:]
         on_axis = start + t[:, None] * (end - start)
         offset = np.clip(self.grid.to_kji(on_axis) - kji, -0.5, 0.5)
         return ClosestApproach(
@@ -218,18 +226,13 @@ def _closest_one(inside, blocks, spacing, a, b):  # type: ignore[no-untyped-def]
     return np.sqrt(best), best_t, voxel
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
-def _closest(inside, blocks, spacing, start, end):  # type: ignore[no-untyped-def]
-    n = start.shape[0]
-    distance = np.empty(n)
-    t = np.empty(n)
-    voxel = np.empty((n, 3), np.int64)
-    for m in nb.prange(n):
-        d, tm, v = _closest_one(inside, blocks, spacing, start[m], end[m])
-        distance[m] = d
-        t[m] = tm
-        voxel[m] = v
-    return distance, t, voxel
+@nb.njit(cache=True, nogil=True)
+def _closest_of(inside, blocks, spacing, start, end, out):  # type: ignore[no-untyped-def]
+    """Fill rows of ``out``: distance, t, k, j, i."""
+    for m in range(start.shape[0]):
+        distance, t, voxel = _closest_one(inside, blocks, spacing, start[m], end[m])
+        out[m, 0], out[m, 1] = distance, t
+        out[m, 2], out[m, 3], out[m, 4] = voxel[0], voxel[1], voxel[2]
 
 
 def floor_to_hundredth(values_mm: NDArray[np.float64] | float) -> NDArray[np.float64]:

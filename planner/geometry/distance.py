@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import DegenerateGeometryError
 from planner.geometry.frames import FloatArray
-from planner.geometry.volume import Mask
+from planner.geometry.threads import in_chunks
+from planner.geometry.volume import Mask, read_only_bytes
 
 _MAX_RUN = 255
 _CHUNK = 512
@@ -112,7 +113,7 @@ def distance_field(
     cap_mm: float,
     *,
     within_kji: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
-    max_step_mm: float = 1.25,
+    max_step_mm: float = 1.6,
 ) -> DistanceField | None:
     """The BOX distance field of a mask, cropped to where it is below the cap.
 
@@ -184,21 +185,21 @@ def _squared_field(
         )
     half = metric.value
     unit_mm2 = cap_mm**2 / _CAP_UNITS
-    below, above = _run_lengths(inside.view(np.uint8))
+    voxels = read_only_bytes(inside)
     nk, nj, ni = inside.shape
+    below = np.empty(inside.shape, dtype=np.uint8)
+    above = np.empty(inside.shape, dtype=np.uint8)
+    in_chunks(lambda low, high: _run_lengths(voxels, below, above, low, high), nj, least=16)
     fk, fj, fi = finer_kji
     out = np.empty((nk * fk, nj * fj, ni * fi), dtype=np.float32)
     to_below, to_above = _run_costs(spacing_kji_mm[0], half, fk, unit_mm2)
-    _fill_planes(
-        below,
-        above,
-        to_below,
-        to_above,
-        _window_costs(spacing_kji_mm[1], cap_mm, half, fj, unit_mm2),
-        _window_costs(spacing_kji_mm[2], cap_mm, half, fi, unit_mm2),
-        unit_mm2,
-        out,
-    )
+    costs_j = _window_costs(spacing_kji_mm[1], cap_mm, half, fj, unit_mm2)
+    costs_i = _window_costs(spacing_kji_mm[2], cap_mm, half, fi, unit_mm2)
+
+    def fill(low: int, high: int) -> None:
+        _fill_planes(below, above, to_below, to_above, costs_j, costs_i, unit_mm2, out, low, high)
+
+    in_chunks(fill, nk * fk, least=4)
     return out
 
 
@@ -242,14 +243,13 @@ def _window_costs(
     return _cost_units(gap, spacing_mm, unit_mm2)
 
 
-@nb.njit(parallel=True, cache=True, nogil=True)
-def _run_lengths(inside):  # type: ignore[no-untyped-def]
+@nb.njit(cache=True, nogil=True)
+def _run_lengths(inside, below, above, j_low, j_high):  # type: ignore[no-untyped-def]
     """Voxels to the nearest set voxel at or below, and at or above, along k (255 = none)."""
-    nk, nj, ni = inside.shape
-    below = np.empty((nk, nj, ni), np.uint8)
-    above = np.empty((nk, nj, ni), np.uint8)
-    for j in nb.prange(nj):
-        run = np.full(ni, 255, np.uint8)
+    nk, _, ni = inside.shape
+    run = np.empty(ni, np.uint8)
+    for j in range(j_low, j_high):
+        run[:] = 255
         for k in range(nk):
             for i in range(ni):
                 grown = run[i] + np.uint8(run[i] != 255)
@@ -261,22 +261,21 @@ def _run_lengths(inside):  # type: ignore[no-untyped-def]
                 grown = run[i] + np.uint8(run[i] != 255)
                 run[i] = np.uint8(0) if inside[k, j, i] else np.uint8(grown)
                 above[k, j, i] = run[i]
-    return below, above
 
 
-@nb.njit(parallel=True, cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True)
 def _fill_planes(  # type: ignore[no-untyped-def]
-    below, above, to_below, to_above, costs_j, costs_i, unit_mm2, out
+    below, above, to_below, to_above, costs_j, costs_i, unit_mm2, out, low, high
 ):
-    nk, nj, ni = below.shape
+    _, nj, ni = below.shape
     fk = to_below.shape[0]
-    for kk in nb.prange(nk * fk):
+    plane = np.empty((nj, ni), np.int32)
+    rows = np.empty((nj * costs_j.shape[0], ni), np.int32)
+    for kk in range(low, high):
         k, u = kk // fk, kk % fk
-        plane = np.empty((nj, ni), np.int32)
         for j in range(nj):
             for i in range(ni):
                 plane[j, i] = min(to_below[u, below[k, j, i]], to_above[u, above[k, j, i]])
-        rows = np.empty((nj * costs_j.shape[0], ni), np.int32)
         _window_min_rows(plane, costs_j, rows)
         _window_min_columns(rows, costs_i, unit_mm2, out[kk])
 

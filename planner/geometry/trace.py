@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from planner.geometry.distance import DistanceField
 from planner.geometry.frames import FloatArray
 from planner.geometry.segments import nearest_box_near
-from planner.geometry.volume import Mask
+from planner.geometry.threads import in_chunks
+from planner.geometry.volume import Mask, read_only_bytes
 
 _ROUNDING_MM2 = 1e-4
 """Taken off every interpolated squared distance: float32 storage and integer units."""
@@ -39,7 +40,7 @@ _RELAXED = 1.7
 _PIECE_MM = 4.0
 _MAX_PENDING = 6
 _LAST_STEP_MM = 1e-9
-_BATCH = 256
+_LEAST_AXES = 1024
 
 REJECTED = -1.0
 """Bound returned for an axis that comes nearer than required."""
@@ -98,21 +99,28 @@ class TraceTarget:
         clear = np.broadcast_to(np.asarray(clear_mm, dtype=np.float64), active.shape)
         if self.field is None:
             return np.array(clear)
-        return np.asarray(
-            _trace_many(
-                self.field.squared_mm2,
+        out = np.empty(active.shape[0])
+        field = self.field
+        enough = np.minimum(clear, field.cap_mm)
+
+        def trace(low: int, high: int) -> None:
+            _trace_of(
+                field.squared_mm2,
                 self._lattice,
                 self._bounds,
-                self.field.cap_mm**2,
-                self.mask.inside.view(np.uint8),
+                field.cap_mm**2,
+                read_only_bytes(self.mask.inside),
                 self._spacing,
                 ends_axes_mm,
                 entries_axes_mm,
                 float(required_mm),
-                np.minimum(clear, self.field.cap_mm),
-                active,
+                enough[low:high],
+                active[low:high],
+                out[low:high],
             )
-        )
+
+        in_chunks(trace, active.shape[0], least=_LEAST_AXES)
+        return out
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -265,28 +273,23 @@ def _comes_nearer(inside, spacing, end, entry, length, stretch, required):  # ty
     return False
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
-def _trace_many(  # type: ignore[no-untyped-def]
-    sq, lattice, bounds, cap_squared, inside, spacing, ends, entries, required, clear, active
+@nb.njit(cache=True, nogil=True)
+def _trace_of(  # type: ignore[no-untyped-def]
+    sq, lattice, bounds, cap_squared, inside, spacing, ends, entries, required, clear, active, out
 ):
-    n = active.shape[0]
-    out = np.empty(n)
-    n_batches = (n + _BATCH - 1) // _BATCH
-    for batch in nb.prange(n_batches):
-        pending = np.empty((_MAX_PENDING, 2))
-        for m in range(batch * _BATCH, min((batch + 1) * _BATCH, n)):
-            c = active[m]
-            out[m] = _trace_one(
-                sq,
-                lattice,
-                bounds,
-                cap_squared,
-                inside,
-                spacing,
-                ends[c],
-                entries[c],
-                required,
-                clear[m],
-                pending,
-            )
-    return out
+    pending = np.empty((_MAX_PENDING, 2))
+    for m in range(active.shape[0]):
+        c = active[m]
+        out[m] = _trace_one(
+            sq,
+            lattice,
+            bounds,
+            cap_squared,
+            inside,
+            spacing,
+            ends[c],
+            entries[c],
+            required,
+            clear[m],
+            pending,
+        )

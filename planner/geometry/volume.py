@@ -85,6 +85,16 @@ class Mask:
         return np.asarray(found & ok)
 
 
+def read_only_bytes(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A mask as bytes for the compiled kernels, always read-only.
+
+    One type for all callers: a kernel is compiled again for every other one.
+    """
+    view = np.ascontiguousarray(inside).view(np.uint8)
+    view.setflags(write=False)
+    return view
+
+
 def _read_only(array: NDArray[np.generic], grid: Grid) -> NDArray[np.generic]:
     if array.shape != grid.shape_kji:
         raise GridMismatchError(

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.geometry.frames import FloatArray
-from planner.geometry.volume import Mask
+from planner.geometry.threads import in_chunks
+from planner.geometry.volume import Mask, read_only_bytes
 
 _BLOCK = 8
+_LEAST_SEGMENTS = 512
 _EMPTY, _MIXED, _FULL = 0, 1, 2
 
 
@@ -28,7 +30,7 @@ class BodyWalker:
     """
 
     def __init__(self, mask: Mask) -> None:
-        self._inside = mask.inside.view(np.uint8)
+        self._inside = read_only_bytes(mask.inside)
         self._spacing = mask.grid.spacing_kji_mm
         self._blocks = _block_states(self._inside)
 
@@ -72,20 +74,27 @@ class BodyWalker:
         active: NDArray[np.int64],
         must_be: int,
     ) -> FloatArray:
-        return np.asarray(
-            _walk_many(
+        out = np.empty(active.shape[0])
+        starts = np.ascontiguousarray(starts_axes_mm)
+        ends = np.ascontiguousarray(ends_axes_mm)
+
+        def walk(low: int, high: int) -> None:
+            _walk_of(
                 self._inside,
                 self._blocks,
-                np.ascontiguousarray(starts_axes_mm),
-                np.ascontiguousarray(ends_axes_mm),
+                starts,
+                ends,
                 self._spacing,
-                active,
+                active[low:high],
                 must_be,
+                out[low:high],
             )
-        )
+
+        in_chunks(walk, active.shape[0], least=_LEAST_SEGMENTS)
+        return out
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@nb.njit(cache=True, nogil=True)
 def _block_states(inside):  # type: ignore[no-untyped-def]
     """Whether blocks of 8 x 8 x 8 voxels are empty, mixed or full."""
     nk, nj, ni = inside.shape
@@ -93,7 +102,7 @@ def _block_states(inside):  # type: ignore[no-untyped-def]
         ((nk + _BLOCK - 1) // _BLOCK, (nj + _BLOCK - 1) // _BLOCK, (ni + _BLOCK - 1) // _BLOCK),
         np.uint8,
     )
-    for bk in nb.prange(blocks.shape[0]):
+    for bk in range(blocks.shape[0]):
         for bj in range(blocks.shape[1]):
             for bi in range(blocks.shape[2]):
                 n_set, n_all = 0, 0
@@ -194,13 +203,11 @@ def _next_index(index, direction, n, block):  # type: ignore[no-untyped-def]
     return high + 1 if direction > 0.0 else low - 1
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
-def _walk_many(  # type: ignore[no-untyped-def]
-    inside, blocks, starts, ends, spacing, active, must_be
+@nb.njit(cache=True, nogil=True)
+def _walk_of(  # type: ignore[no-untyped-def]
+    inside, blocks, starts, ends, spacing, active, must_be, out
 ):
-    n = active.shape[0]
-    out = np.empty(n)
-    for m in nb.prange(n):
+    for m in range(active.shape[0]):
         c = active[m]
         k, j, i = (
             starts[c, 0] / spacing[0],
@@ -212,4 +219,3 @@ def _walk_many(  # type: ignore[no-untyped-def]
         di = ends[c, 2] / spacing[2] - i
         length = math.sqrt((dk * spacing[0]) ** 2 + (dj * spacing[1]) ** 2 + (di * spacing[2]) ** 2)
         out[m] = _walk_one(inside, blocks, k, j, i, dk, dj, di, length, must_be)
-    return out

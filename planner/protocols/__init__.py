@@ -1,1 +1,21 @@
-"""Room of the planner."""
+"""What each procedure asks of a path, and the needles there are: data files, checked."""
+
+from planner.protocols.describing import EVIDENCE_LEGEND, describe_protocol
+from planner.protocols.loading import (
+    ProtocolRecord,
+    list_protocols,
+    load_protocol,
+    read_protocol,
+)
+from planner.protocols.needles import needle_catalogue, parse_needle
+
+__all__ = [
+    "EVIDENCE_LEGEND",
+    "ProtocolRecord",
+    "describe_protocol",
+    "list_protocols",
+    "load_protocol",
+    "needle_catalogue",
+    "parse_needle",
+    "read_protocol",
+]

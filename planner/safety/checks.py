@@ -71,11 +71,14 @@ def _clearance(
     return clearance, finding
 
 
-def check_bone_crossing(axis: NeedleAxis, obstacles: Obstacles) -> tuple[Finding, ...]:
+def check_bone_crossing(
+    axis: NeedleAxis, obstacles: Obstacles, cache: FieldCache
+) -> tuple[Finding, ...]:
     """How much of each bone that may be crossed the path crosses."""
     findings = []
     for structure in obstacles.crossable_bone:
-        crossed = _length_in(structure.mask, axis)
+        walker = cache.walker(structure.name, structure.mask)
+        crossed = _length_in(walker, structure.mask.grid, axis)
         if crossed > 0.0:
             findings.append(
                 Finding(
@@ -233,7 +236,7 @@ class CutFaces:
         return room
 
 
-def _length_in(mask: Mask, axis: NeedleAxis) -> float:
-    start = mask.grid.to_axes_mm(axis.entry_lps_mm)[None, :]
-    end = mask.grid.to_axes_mm(axis.end_lps_mm)[None, :]
-    return float(BodyWalker(mask).length_inside_mm(start, end, np.zeros(1, np.int64))[0])
+def _length_in(walker: BodyWalker, grid: Grid, axis: NeedleAxis) -> float:
+    start = grid.to_axes_mm(axis.entry_lps_mm)[None, :]
+    end = grid.to_axes_mm(axis.end_lps_mm)[None, :]
+    return float(walker.length_inside_mm(start, end, np.zeros(1, np.int64))[0])

@@ -12,6 +12,7 @@ from planner.geometry.clearance import MaskIndex
 from planner.geometry.distance import distance_field
 from planner.geometry.frames import FloatArray
 from planner.geometry.trace import TraceTarget
+from planner.geometry.walk import BodyWalker
 from planner.safety.obstacles import Obstacle
 
 _FAR_STEP_MM = 3.0
@@ -39,6 +40,7 @@ class FieldCache:
     def __init__(self) -> None:
         self._fields: dict[str, _Kept] = {}
         self._indices: dict[str, MaskIndex] = {}
+        self._walkers: dict[str, BodyWalker] = {}
 
     def trace_target(
         self, obstacle: Obstacle, radius_mm: float, centre_lps_mm: FloatArray, reach_mm: float
@@ -60,6 +62,12 @@ class FieldCache:
         if name not in self._indices:
             self._indices[name] = MaskIndex(mask)
         return self._indices[name]
+
+    def walker(self, name: str, mask: Mask) -> BodyWalker:
+        """A walker through a mask."""
+        if name not in self._walkers:
+            self._walkers[name] = BodyWalker(mask)
+        return self._walkers[name]
 
 
 def reach_block(grid: Grid, centre_lps_mm: FloatArray, reach_mm: float) -> Block:

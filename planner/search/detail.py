@@ -59,7 +59,7 @@ def detailed_trajectory(
         *clearance_findings,
         *check_axis(axis, context.needle, context.protocol, skin_deg),
         check_inside_body(axis, context.grid, context.body),
-        *check_bone_crossing(axis, context.obstacles),
+        *check_bone_crossing(axis, context.obstacles, context.cache),
         *check_coverage(axis, context.obstacles, context.needle, context.cut_faces),
         *context.obstacles.missing,
     )

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import ConfigError, FrameMismatchError, OutsideVolumeError, TargetError
 from planner.geometry import Mask, Volume
+from planner.geometry.threads import use_threads
 from planner.geometry.walk import BodyWalker
 from planner.model import (
     Explanation,
@@ -31,7 +32,7 @@ from planner.search.evaluate import TracedObstacle, evaluate
 from planner.search.explain import Question, explain_nothing_feasible
 from planner.search.limits import axis_limits
 from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
-from planner.search.timing import Stopwatch, numba_threads
+from planner.search.timing import Stopwatch
 from planner.search.words import Midline
 from planner.skin import SkinEntries, find_body, skin_entries
 
@@ -142,7 +143,7 @@ class PlanningSession:
             tolerance_mm=self.protocol.tolerance.value,
         )
         self._check_target(target)
-        with numba_threads(self.options.threads):
+        with use_threads(self.options.threads):
             return self._plan(target, progress)
 
     def _plan(self, target: Target, progress: ProgressCallback) -> PlanResult:

@@ -1,4 +1,4 @@
-"""Seconds by stage, and a number of threads for the length of a block."""
+"""Seconds by stage."""
 
 from __future__ import annotations
 
@@ -19,19 +19,3 @@ class Stopwatch:
         start = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-
-@contextmanager
-def numba_threads(n_threads: int | None) -> Iterator[None]:
-    """Run a block on at most ``n_threads`` threads; None leaves it to numba."""
-    if n_threads is None:
-        yield
-        return
-    import numba
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)

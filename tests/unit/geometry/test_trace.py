@@ -8,6 +8,7 @@ import pytest
 from planner.geometry import Mask
 from planner.geometry.clearance import MaskIndex
 from planner.geometry.distance import distance_field
+from planner.geometry.threads import use_threads
 from planner.geometry.trace import REJECTED, TraceTarget
 from tests.brute_force import axis_distances_mm
 from tests.grids import ORIENTED_AXES
@@ -97,15 +98,12 @@ def test_an_axis_without_length_is_rejected():
 
 
 def test_one_and_two_threads_give_the_same_bits():
-    import numba
-
     grid = block_grid((1.2, 0.8, 0.8), ORIENTED_AXES["oblique"])
     mask = random_blobs(grid, seed=51)
-    starts, ends = random_segments(grid, 2000, seed=52)
+    starts, ends = random_segments(grid, 5000, seed=52)
     found = []
-    before = numba.get_num_threads()
-    for threads in (1, min(2, before)):
-        numba.set_num_threads(threads)
-        found.append(_trace(mask, starts, ends, 2.0))
-    numba.set_num_threads(before)
+    for threads in (1, 2, 3):
+        with use_threads(threads):
+            found.append(_trace(mask, starts, ends, 2.0))
     assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])

@@ -25,6 +25,8 @@ from pydicom.uid import (
 from planner.errors import InputError, UnsupportedObjectError
 from planner.geometry import Grid
 from planner.io import load_volume
+from planner.io.dicom_scan import scan
+from planner.io.pixels import read_values
 from tests.dicom_writer import slice_dataset, texture, write_series
 
 
@@ -269,3 +271,17 @@ def test_jpeg_lossless_is_decoded_and_rescaled_once(
 
     write_series(tmp_path / "series", grid, values, edit=edit, modality="CT")
     assert np.array_equal(load_volume(tmp_path / "series").values, values * 2.0 - 1024)
+
+
+@pytest.mark.parametrize("change", ["shorter", "gone"])
+def test_a_file_that_changes_between_check_and_reading_is_refused(
+    tmp_path: Path, grid: Grid, change: str
+) -> None:
+    files = write_series(tmp_path, grid)
+    headers = scan(tmp_path).slices
+    if change == "shorter":
+        files[2].write_bytes(files[2].read_bytes()[:-9])
+    else:
+        files[2].unlink()
+    with pytest.raises(InputError, match=rf"cannot be decoded.*in: {files[2].name}"):
+        read_values(headers)

@@ -311,3 +311,35 @@ def test_series_without_uid_is_grouped_by_folder(tmp_path: Path, grid: Grid) -> 
         write_series(tmp_path / name, grid, edit=lambda ds, k: setattr(ds, "SeriesInstanceUID", ""))
     found = inspect_path(tmp_path).volumes
     assert [(v.n_files, v.series_instance_uid) for v in found] == [(6, None)] * 2
+
+
+def test_a_number_of_each_image_does_not_scatter_the_volumes(tmp_path: Path, grid: Grid) -> None:
+    def put(ds: Dataset, n: int, k: int) -> None:
+        ds.AcquisitionNumber = 100 * n + k
+        ds.AcquisitionTime = f"12{n:02d}{k:02d}"
+
+    write_repeats(tmp_path, grid, 2, put)
+    assert labels(tmp_path) == ["time 1 of 2", "time 2 of 2"]
+
+
+def test_stacks_of_two_pixel_spacings_in_one_series_are_refused(tmp_path: Path) -> None:
+    for name, spacing_mm in (("axial", 0.9), ("coronal", 0.8)):
+        grid = Grid.from_axes(
+            (4, 5, 4), (3.0, spacing_mm, spacing_mm), (0, 0, 0), ORIENTED_AXES[name],
+            FrameId("1.2.3.4", "test"),
+        )  # fmt: skip
+        write_series(tmp_path, grid, prefix=name)
+    found = inspect_path(tmp_path).volumes
+    assert [v.part for v in found] == ["orientation 1 of 2", "orientation 2 of 2"]
+    for volume in found:
+        assert "mixed pixel spacing: 2 kinds in one series" in (volume.reason or "")
+
+
+def test_a_localizer_without_frame_stays_refused(tmp_path: Path, grid: Grid) -> None:
+    def edit(ds: Dataset, k: int) -> None:
+        ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+        del ds.FrameOfReferenceUID
+
+    write_series(tmp_path, grid, edit=edit)
+    with pytest.raises(InputError, match="a localizer"):
+        load_volume(tmp_path, allow_unknown_frame=True)

@@ -1,0 +1,95 @@
+"""The needle catalogue: ``"22G-90"`` to a Needle."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+from planner.errors import ConfigError
+from planner.model import Needle
+from planner.protocols.schema import NeedleCatalogue
+from planner.toml_file import read_toml, validated
+
+CATALOGUE_FILE = Path(__file__).parent / "needles.toml"
+MIN_LENGTH_MM, MAX_LENGTH_MM = 10, 400
+
+_NAME = re.compile(r"\s*(\d{1,2})\s*g\s*-\s*(\d{1,4})(?:\s*mm)?\s*", re.IGNORECASE)
+
+
+def parse_needle(name: str) -> Needle:
+    """The needle called ``GAUGE-LENGTH_MM``, for example ``"22G-90"``.
+
+    The length may be any whole number from 10 to 400 mm; one that is not in the
+    catalogue is remarked on in the needle's evidence. Nothing is thrown: the
+    procedure or the user says so.
+
+    Parameters
+    ----------
+    name : str
+        Upper or lower case; ``"22G-90mm"`` is accepted.
+
+    Returns
+    -------
+    Needle
+        Outer diameter and length in mm.
+
+    Raises
+    ------
+    ConfigError
+        If the text has another form, the gauge is not in the catalogue, or the
+        length is out of range.
+
+    Examples
+    --------
+    >>> parse_needle("22G-90").outer_diameter_mm
+    0.72
+    >>> parse_needle("7G-90")
+    Traceback (most recent call last):
+    ...
+    planner.errors.ConfigError: needle '7G-90': gauge 7G is not in the catalogue; ...
+    """
+    catalogue = needle_catalogue()
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ConfigError(
+            f"'{name}' is not a needle",
+            needed="GAUGE-LENGTH_MM, for example 22G-90",
+            fix=_offer(catalogue),
+        )
+    gauge, length_mm = f"{int(match[1])}G", int(match[2])
+    entry = catalogue.gauges.get(gauge)
+    if entry is None:
+        raise ConfigError(
+            f"needle '{name}': gauge {gauge} is not in the catalogue", fix=_offer(catalogue)
+        )
+    lengths = ", ".join(str(n) for n in entry.lengths_mm)
+    if not (MIN_LENGTH_MM <= length_mm <= MAX_LENGTH_MM):
+        raise ConfigError(
+            f"needle '{name}': the length is out of range",
+            seen=f"{length_mm} mm",
+            needed=f"{MIN_LENGTH_MM} to {MAX_LENGTH_MM} mm",
+            fix=f"Usual lengths of {gauge}: {lengths} mm.",
+        )
+    evidence = catalogue.evidence
+    if length_mm not in entry.lengths_mm:
+        evidence += f"; {length_mm} mm is no usual length of {gauge} ({lengths} mm)"
+    return Needle(
+        name=f"{gauge}-{length_mm}",
+        outer_diameter_mm=entry.outer_diameter_mm,
+        length_mm=float(length_mm),
+        material=catalogue.material,
+        evidence=evidence,
+    )
+
+
+@functools.cache
+def needle_catalogue() -> NeedleCatalogue:
+    """The catalogue that ships with the package."""
+    content = read_toml(CATALOGUE_FILE, kind="needle catalogue")
+    return validated(NeedleCatalogue, content.data, where=str(CATALOGUE_FILE))
+
+
+def _offer(catalogue: NeedleCatalogue) -> str:
+    rows = (f"{gauge} ({e.outer_diameter_mm:.2f} mm)" for gauge, e in catalogue.gauges.items())
+    return "Gauges: " + ", ".join(rows) + "."

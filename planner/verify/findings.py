@@ -1,0 +1,233 @@
+"""Findings of one trajectory: their numbers, their places, and the verdicts that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.geometry import Mask, Volume
+from planner.geometry.frames import FloatArray
+from planner.io.plan_document import FindingRecord, PlanDocument, Point
+from planner.model import Protocol, StructureSet, Verdict
+from planner.verify.exact import NearestPoints, Skin, VoxelBoxes, walk_voxels
+from planner.verify.ledger import Ledger
+
+LENGTH_TOL_MM = 1e-3
+ANGLE_TOL_DEG = 1e-3
+NUMERIC_TOL_MM = 1e-6
+CLEARANCE_STEP_MM = 0.01
+"""Clearances are rounded down to a multiple of this."""
+ROUNDING = 0.005 + 1e-6
+"""Other numbers of findings are rounded to two decimals."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Recomputed:
+    """What one trajectory's numbers are, from its entry and tip and the masks alone."""
+
+    entry_lps_mm: FloatArray
+    axis_end_lps_mm: FloatArray
+    direction_lps: FloatArray
+    length_mm: float
+    miss_mm: float
+    axial_deg: float
+    craniocaudal_deg: float
+    skin_normal_deg: float
+    b0_deg: float | None
+    radius_mm: float
+    nearest: Mapping[str, NearestPoints]
+    cut_room_mm: float
+    """Distance to the nearest face of the image that cuts the body."""
+    is_in_body: bool
+
+    def clearance_mm(self, structure: str) -> float:
+        """Distance of the axis to the structure, less the needle's radius."""
+        return self.nearest[structure].distance_mm - self.radius_mm
+
+    def gap_to_axis_mm(self, point_lps_mm: Point) -> float:
+        """Distance of a point to the needle's axis, throw included."""
+        along = self.axis_end_lps_mm - self.entry_lps_mm
+        offset = np.array(point_lps_mm) - self.entry_lps_mm
+        place = np.clip(offset @ along / (along @ along), 0.0, 1.0)
+        return gap_mm(self.entry_lps_mm + place * along, point_lps_mm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Everything the paths of one plan are checked against."""
+
+    volume: Volume
+    structures: StructureSet
+    boxes: Mapping[str, VoxelBoxes]
+    body: Mask | None
+    skin: Skin | None
+    margins_mm: Mapping[str, float | None]
+    """Least margin to each structure, from the user or the procedure."""
+    required_mm: Mapping[str, float]
+    """Margins to the classes of structures that the procedure requires."""
+    protocol: Protocol | None
+    b0_direction_lps: FloatArray | None
+
+
+def is_clearance(finding: FindingRecord) -> bool:
+    """Whether the finding is about the clearance to a structure, bone included."""
+    return finding.constraint in ("bone", "clearance", f"clearance:{finding.structure}")
+
+
+def check_clearance(
+    claim: str, claimed: float | None, structure: str, truth: Recomputed, book: Ledger
+) -> None:
+    """A clearance is what the masks give, rounded down, never larger."""
+    book.between(
+        claim,
+        claimed,
+        truth.clearance_mm(structure),
+        under=CLEARANCE_STEP_MM + NUMERIC_TOL_MM,
+        over=NUMERIC_TOL_MM,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingChecker:
+    """Checks the findings of one trajectory, one after the other."""
+
+    plan: PlanDocument
+    truth: Recomputed
+    around: Surroundings
+    book: Ledger
+
+    def check(self, number: int, finding: FindingRecord) -> None:
+        """Its number is the trajectory's, its place is on the needle, its verdict follows."""
+        claim = f"findings[{number}] {finding.constraint}"
+        if finding.where_lps_mm is not None:
+            off_mm = self.truth.gap_to_axis_mm(finding.where_lps_mm)
+            self.book.close(
+                f"{claim}.where_lps_mm is off the needle by", off_mm, 0.0, LENGTH_TOL_MM
+            )
+        if is_clearance(finding):
+            self._clearance(claim, finding)
+            return
+        known = {
+            "length": self._length,
+            "skin_angle": self._skin_angle,
+            "outside_body": self._outside_body,
+            "coverage": self._coverage,
+            "missing_structure": self._missing,
+            "bone_crossed": self._bone_crossed,
+        }
+        if finding.constraint in known:
+            known[finding.constraint](claim, finding)
+        else:
+            note = "verification does not know this check"
+            self.book.rule(claim, finding.measured, None, False, note)
+
+    def _clearance(self, claim: str, finding: FindingRecord) -> None:
+        name = finding.structure or ""
+        if name not in self.around.boxes:
+            self.book.same(f"{claim}.structure", name, None, note="no such structure was given")
+            return
+        truth = self.truth
+        check_clearance(f"{claim}.measured", finding.measured, name, truth, self.book)
+        margins = {s.name: s.margin_mm for s in self.plan.structures}
+        self.book.close(f"{claim}.required", finding.required, margins.get(name), 1e-9)
+        if finding.where_lps_mm is not None:
+            where = np.array(finding.where_lps_mm)
+            there = self.around.boxes[name].nearest_to_segment(where, where)
+            self.book.close(
+                f"{claim}.where_lps_mm: distance to the structure",
+                there.distance_mm,
+                truth.nearest[name].distance_mm,
+                LENGTH_TOL_MM,
+            )
+        if finding.required is not None:
+            room_mm = truth.clearance_mm(name) - finding.required
+            self._verdict(claim, finding, room_mm, self.plan.procedure.caution_band_mm)
+
+    def _length(self, claim: str, finding: FindingRecord) -> None:
+        length_mm, longest_mm = self.truth.length_mm, self.plan.needle.length_mm
+        self.book.close(f"{claim}.measured", finding.measured, length_mm, ROUNDING)
+        self.book.close(f"{claim}.required", finding.required, longest_mm, 1e-9)
+        shortest_mm = self.plan.procedure.min_length_mm or 0.0
+        self._verdict(claim, finding, min(longest_mm - length_mm, length_mm - shortest_mm), 0.0)
+
+    def _skin_angle(self, claim: str, finding: FindingRecord) -> None:
+        angle_deg, largest_deg = self.truth.skin_normal_deg, self.plan.procedure.max_skin_angle_deg
+        self.book.close(f"{claim}.measured", finding.measured, angle_deg, ROUNDING)
+        self.book.close(f"{claim}.required", finding.required, largest_deg, 1e-9)
+        if largest_deg is not None:
+            self._verdict(claim, finding, largest_deg - angle_deg, 0.0)
+
+    def _outside_body(self, claim: str, finding: FindingRecord) -> None:
+        needed = Verdict.PASS if self.truth.is_in_body else Verdict.FAIL
+        self._same_verdict(claim, finding, needed)
+
+    def _coverage(self, claim: str, finding: FindingRecord) -> None:
+        """What lies beyond a mask's or the image's edge is unknown."""
+        self._same_verdict(claim, finding, Verdict.UNKNOWN)
+        if finding.structure is not None:
+            needed_mm = self.around.margins_mm.get(finding.structure)
+            self.book.close(f"{claim}.required", finding.required, needed_mm, 1e-9)
+            return
+        room_mm = max(self.truth.cut_room_mm, 0.0)
+        self.book.close(f"{claim}.measured", finding.measured, room_mm, ROUNDING)
+        short_mm = [
+            m
+            for m in self.around.margins_mm.values()
+            if m is not None and room_mm < m + self.truth.radius_mm
+        ]
+        self.book.close(f"{claim}.required", finding.required, max(short_mm, default=None), 1e-9)
+
+    def _missing(self, claim: str, finding: FindingRecord) -> None:
+        self._same_verdict(claim, finding, Verdict.UNKNOWN)
+        required_mm = self.around.required_mm.get(finding.structure or "")
+        self.book.close(f"{claim}.required", finding.required, required_mm, 1e-9)
+
+    def _bone_crossed(self, claim: str, finding: FindingRecord) -> None:
+        self._same_verdict(claim, finding, Verdict.PASS)
+        name = finding.structure or ""
+        if name not in self.around.structures:
+            self.book.same(f"{claim}.structure", name, None, note="no such structure was given")
+            return
+        may_be_crossed = self.around.margins_mm[name] is None
+        self.book.rule(f"{claim} is allowed", name, may_be_crossed, may_be_crossed)
+        mask = self.around.structures[name].mask
+        walk = walk_voxels(self.truth.entry_lps_mm, self.truth.axis_end_lps_mm, mask.grid)
+        crossed_mm = float(np.sum((walk.to_mm - walk.from_mm)[walk.inside(mask)]))
+        self.book.close(f"{claim}.measured", finding.measured, crossed_mm, ROUNDING + 1e-4)
+
+    def _same_verdict(self, claim: str, finding: FindingRecord, needed: Verdict) -> None:
+        self.book.rule(
+            f"{claim}.verdict", str(finding.verdict), str(needed), finding.verdict is needed
+        )
+
+    def _verdict(self, claim: str, finding: FindingRecord, room: float, band: float) -> None:
+        """The verdict that the room over the limit gives; either one at the very limit."""
+        allowed = {
+            _verdict_of(room - NUMERIC_TOL_MM, band),
+            _verdict_of(room + NUMERIC_TOL_MM, band),
+        }
+        self.book.rule(
+            f"{claim}.verdict",
+            str(finding.verdict),
+            str(_verdict_of(room, band)),
+            finding.verdict in allowed,
+        )
+
+
+def _verdict_of(room: float, caution_band: float) -> Verdict:
+    if room >= caution_band:
+        return Verdict.PASS
+    return Verdict.CAUTION if room >= 0.0 else Verdict.FAIL
+
+
+def gap_mm(a: FloatArray, b: Point | FloatArray) -> float:
+    """Distance of two points."""
+    return float(np.sqrt(((a - np.asarray(b)) ** 2).sum()))
+
+
+def angle_deg(a: FloatArray, b: FloatArray) -> float:
+    """Angle between two directions, exact for small angles too."""
+    across = np.sqrt((np.cross(a, b) ** 2).sum())
+    return float(np.rad2deg(np.arctan2(across, a @ b)))

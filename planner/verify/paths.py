@@ -1,0 +1,250 @@
+"""One trajectory: every rule of a safe path looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from planner.io.plan_document import ClearanceRecord, PlanDocument, TrajectoryRecord
+from planner.model import MaskSource, Protocol, StructureRole, Verdict
+from planner.verify.exact import VoxelBoxes, room_to_faces_mm, walk_voxels
+from planner.verify.findings import (
+    ANGLE_TOL_DEG,
+    LENGTH_TOL_MM,
+    NUMERIC_TOL_MM,
+    FindingChecker,
+    Recomputed,
+    Surroundings,
+    check_clearance,
+    gap_mm,
+    is_clearance,
+)
+from planner.verify.ledger import Ledger
+from planner.verify.needle import check_angles, check_axis, check_cost, recomputed
+
+MIN_NEEDLE_MM = 1e-6
+MAX_REACH_MM = 1e4
+SKIN_TOL_VOXELS = 1.0
+SHAFT_FROM_MM = 5.0
+"""Nearer to the skin, an oblique needle grazes the voxels of its own entry."""
+
+NEEDED_FINDINGS = ("length", "skin_angle", "outside_body")
+"""Findings that every path has, beside its clearances."""
+
+_GOOD = (Verdict.PASS, Verdict.CAUTION)
+
+
+def check_trajectory(
+    plan: PlanDocument, trajectory: TrajectoryRecord, around: Surroundings, book: Ledger
+) -> None:
+    """All claims of one trajectory."""
+    if not _is_a_needle(plan, trajectory, book):
+        return
+    truth = recomputed(plan, trajectory, around)
+    check_axis(plan, trajectory, truth, book)
+    check_angles(trajectory, truth, around, book)
+    check_cost(plan, trajectory, truth, around, book)
+    _check_clearances(plan, trajectory, around, truth, book)
+    _check_place(trajectory, truth, around, book)
+    _check_entry(plan, trajectory, truth, around, book)
+    _check_coverage(trajectory, truth, around, book)
+    checker = FindingChecker(plan=plan, truth=truth, around=around, book=book)
+    for number, finding in enumerate(trajectory.findings, start=1):
+        checker.check(number, finding)
+    for needed in NEEDED_FINDINGS:
+        n_found = sum(f.constraint == needed for f in trajectory.findings)
+        book.rule(f"findings hold '{needed}' once", n_found, 1, n_found == 1)
+    worst = Verdict.worst(f.verdict for f in trajectory.findings)
+    book.rule(
+        "verdict is the worst finding",
+        str(trajectory.verdict),
+        str(worst),
+        trajectory.verdict is worst,
+    )
+
+
+def _is_a_needle(plan: PlanDocument, trajectory: TrajectoryRecord, book: Ledger) -> bool:
+    """Whether the path has a direction and a human size: nothing else can be recomputed."""
+    entry, tip = np.array(trajectory.entry_lps_mm), np.array(trajectory.tip_lps_mm)
+    needle_mm = float(np.abs(tip - entry).max())
+    if not (needle_mm > MIN_NEEDLE_MM):
+        book.rule("entry and tip are apart", needle_mm, MIN_NEEDLE_MM, False, "no direction")
+        return False
+    reach_mm = max(float(np.abs([entry, tip]).max()), plan.needle.length_mm, plan.needle.throw_mm)
+    if not (reach_mm <= MAX_REACH_MM):
+        book.rule("path is of human size", reach_mm, MAX_REACH_MM, False, "coordinates in mm")
+        return False
+    return True
+
+
+def _check_clearances(
+    plan: PlanDocument,
+    trajectory: TrajectoryRecord,
+    around: Surroundings,
+    truth: Recomputed,
+    book: Ledger,
+) -> None:
+    listed = {record.structure: record for record in trajectory.clearances}
+    book.rule(
+        "clearances are listed once each",
+        sorted(trajectory.clearance_mm),
+        sorted(listed),
+        len(listed) == len(trajectory.clearances) and set(listed) == set(trajectory.clearance_mm),
+    )
+    for name, record in listed.items():
+        if name not in truth.nearest:
+            book.same(f"clearance_mm[{name}]", record.clearance_mm, None, note="not given")
+            continue
+        check_clearance(
+            f"clearance_mm[{name}]", trajectory.clearance_mm.get(name), name, truth, book
+        )
+        check_clearance(f"clearances[{name}].clearance_mm", record.clearance_mm, name, truth, book)
+        _check_closest_points(record, truth, around.boxes[name], book)
+    for use in plan.structures:
+        if use.hard:
+            _check_required(trajectory, use.name, use.margin_mm, listed, book)
+    for name, needed_mm in around.margins_mm.items():
+        if needed_mm is not None:
+            is_kept = truth.clearance_mm(name) >= needed_mm - NUMERIC_TOL_MM
+            _check_not_passed(trajectory, f"margin to '{name}' is kept", is_kept, book)
+
+
+def _check_closest_points(
+    record: ClearanceRecord, truth: Recomputed, boxes: VoxelBoxes, book: Ledger
+) -> None:
+    """Both points lie where they should, at the distance that was recomputed.
+
+    Which of several equally near points is named is not checked.
+    """
+    claim = f"clearances[{record.structure}]"
+    off_mm = truth.gap_to_axis_mm(record.on_needle_lps_mm)
+    book.close(f"{claim}.on_needle_lps_mm is off the needle by", off_mm, 0.0, LENGTH_TOL_MM)
+    on_structure = np.array(record.on_structure_lps_mm)
+    off_mm = boxes.nearest_to_segment(on_structure, on_structure).distance_mm
+    book.close(f"{claim}.on_structure_lps_mm is off it by", off_mm, 0.0, LENGTH_TOL_MM)
+    apart_mm = gap_mm(on_structure, record.on_needle_lps_mm)
+    exact_mm = truth.nearest[record.structure].distance_mm
+    book.close(f"{claim}: distance of its two points", apart_mm, exact_mm, LENGTH_TOL_MM)
+
+
+def _check_required(
+    trajectory: TrajectoryRecord,
+    name: str,
+    margin_mm: float | None,
+    listed: Mapping[str, ClearanceRecord],
+    book: Ledger,
+) -> None:
+    """A hard structure has a clearance and a finding, both with the plan's margin."""
+    record = listed.get(name)
+    book.close(
+        f"clearances[{name}].required_mm",
+        None if record is None else record.required_mm,
+        margin_mm,
+        1e-9,
+        note="" if record else "the path has no clearance to this structure",
+    )
+    found = [f for f in trajectory.findings if is_clearance(f) and f.structure == name]
+    book.rule(f"findings hold the clearance to '{name}'", len(found), 1, len(found) == 1)
+
+
+# --- place -------------------------------------------------------------------------------------
+
+
+def _check_place(
+    trajectory: TrajectoryRecord, truth: Recomputed, around: Surroundings, book: Ledger
+) -> None:
+    """The path, throw included, lies in the image and in the body, and starts on the skin."""
+    walk = walk_voxels(truth.entry_lps_mm, truth.axis_end_lps_mm, around.volume.grid)
+    in_image = bool(np.all(walk.is_in_grid))
+    _check_not_passed(trajectory, "path lies in the image", in_image, book)
+    _check_not_passed(trajectory, "path lies in the body", truth.is_in_body, book)
+    off = np.inf if around.skin is None else around.skin.voxels_to_surface(truth.entry_lps_mm)
+    _check_not_passed(trajectory, "entry lies on the skin", off <= SKIN_TOL_VOXELS, book)
+
+
+def _check_entry(
+    plan: PlanDocument,
+    trajectory: TrajectoryRecord,
+    truth: Recomputed,
+    around: Surroundings,
+    book: Ledger,
+) -> None:
+    """Nothing hinders the needle outside, and the entry and its direction are allowed."""
+    if around.body is not None:
+        out_mm = max(plan.needle.length_mm - truth.length_mm, 0.0)
+        near, hub = (
+            truth.entry_lps_mm - truth.direction_lps * reach_mm
+            for reach_mm in (min(SHAFT_FROM_MM, out_mm), out_mm)
+        )
+        is_free = not walk_voxels(near, hub, around.body.grid).inside(around.body).any()
+        _check_not_passed(trajectory, "needle outside the skin meets no body", is_free, book)
+    forbidden = plan.options.get("forbidden_entry") or ()
+    for name in forbidden if isinstance(forbidden, list) else ():
+        if name not in around.structures:
+            book.same("options.forbidden_entry", str(name), None, note="not given")
+            continue
+        structure = around.structures[str(name)]
+        entry = truth.entry_lps_mm
+        gap = VoxelBoxes.of(structure.mask).nearest_to_segment(entry, entry).distance_mm
+        is_apart = gap > (structure.margin_mm or 0.0)
+        _check_not_passed(trajectory, f"entry keeps off '{name}'", is_apart, book)
+    if around.protocol is not None:
+        is_allowed = _is_allowed_approach(around.protocol, truth)
+        _check_not_passed(trajectory, "approach is one of the procedure", is_allowed, book)
+
+
+def _is_allowed_approach(protocol: Protocol, truth: Recomputed) -> bool:
+    for allowed, value in (
+        (protocol.axial_deg, abs(truth.axial_deg)),
+        (protocol.craniocaudal_deg, truth.craniocaudal_deg),
+    ):
+        if allowed is not None:
+            low, _, high = allowed
+            if not (low - ANGLE_TOL_DEG <= value <= high + ANGLE_TOL_DEG):
+                return False
+    to_back = float(truth.direction_lps[1])
+    sides = {"posterior": to_back < 0, "anterior": to_back > 0}
+    return protocol.approach_side is None or sides[protocol.approach_side]
+
+
+def _check_coverage(
+    trajectory: TrajectoryRecord, truth: Recomputed, around: Surroundings, book: Ledger
+) -> None:
+    """Each structure to avoid is known as far as its margin reaches, and none is missing."""
+    classes = {s.structure_class for s in around.structures.structures}
+    if around.structures.with_role(StructureRole.BONE):
+        classes.add("bone")
+    for structure in around.structures.structures:
+        margin_mm = around.margins_mm[structure.name]
+        if margin_mm is None:
+            continue
+        reach_mm = margin_mm + truth.radius_mm
+        is_known = _covers(structure.source, truth, reach_mm)
+        _check_not_passed(trajectory, f"mask of '{structure.name}' covers the path", is_known, book)
+        is_seen = truth.cut_room_mm >= reach_mm - NUMERIC_TOL_MM
+        _check_not_passed(
+            trajectory, f"image goes on as far as the margin of '{structure.name}'", is_seen, book
+        )
+    for needed in around.required_mm:
+        _check_not_passed(
+            trajectory, f"a mask of class '{needed}' is given", needed in classes, book
+        )
+
+
+def _covers(source: MaskSource, truth: Recomputed, reach_mm: float) -> bool:
+    """Whether the grid a mask was drawn on holds the path and what is within reach of it.
+
+    A mask drawn on the image's own grid knows all of the image; whether that is
+    enough is a question of where the image cuts the body.
+    """
+    is_own_grid = source.method in ("same grid", "reordered axes")
+    room_mm = float(room_to_faces_mm(source.grid, truth.entry_lps_mm, truth.axis_end_lps_mm).min())
+    return room_mm >= (0.0 if is_own_grid else reach_mm) - NUMERIC_TOL_MM
+
+
+def _check_not_passed(
+    trajectory: TrajectoryRecord, claim: str, is_kept: bool, book: Ledger
+) -> None:
+    """A path that breaks the rule must not be called pass or caution."""
+    book.rule(claim, str(trajectory.verdict), is_kept, is_kept or trajectory.verdict not in _GOOD)
