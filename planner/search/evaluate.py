@@ -127,7 +127,8 @@ def shaft_is_free(
 ) -> NDArray[np.bool_]:
     """Whether the needle outside the skin meets no other part of the body, shape (m,)."""
     start, hub = batch.shaft_axes_mm(needle, _SHAFT_START_MM)
-    return body.stays_outside(start, hub, active)
+    nothing_outside = needle.length_mm - batch.length_mm[active] <= _SHAFT_START_MM
+    return nothing_outside | body.stays_outside(start, hub, active)
 
 
 class _Room:

@@ -35,26 +35,27 @@ class Ran:
 Cli = Callable[..., Ran]
 
 
+def run_cli(folder: Path, *arguments: object, env: dict[str, str] | None = None) -> Ran:
+    """Runs ``python -m planner ARGUMENTS`` in a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    environment.pop("NEEDLE_PLANNER_DEBUG", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "planner", *(str(a) for a in arguments)],
+        cwd=folder,
+        env={**environment, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    """Runs ``python -m planner ARGUMENTS`` in ``tmp_path``."""
-
-    def run(*arguments: object, env: dict[str, str] | None = None) -> Ran:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **(env or {})}
-        environment.pop("NEEDLE_PLANNER_DEBUG", None) if env is None else None
-        done = subprocess.run(
-            [sys.executable, "-m", "planner", *(str(a) for a in arguments)],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    return run
+    """Runs a command line in ``tmp_path``."""
+    return lambda *arguments, env=None: run_cli(tmp_path, *arguments, env=env)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,6 @@ def test_a_target_file_that_is_no_markups_file(cli: Cli, scene: Scene, tmp_path:
         (["--role", "nerve=avoid:thick"], "nerve"),
         (["--role", "nerve=avoid:-3"], "nerve"),
         (["--role", "nervv=avoid"], "nervv"),
-        (["--series", "99"], "99"),
         (["--config", "none.toml"], "none.toml"),
         (["--label-table", "NoSuchTool"], "NoSuchTool"),
         (["--forbid-entry", "spleen"], "spleen"),
@@ -88,6 +87,20 @@ def test_a_setting_that_names_nothing(
     cli: Cli, scene: Scene, tmp_path: Path, more: list[str], says: str
 ) -> None:
     assert_refused(cli(*scene.plan(*more, "--out", "out")), says, folder=tmp_path)
+
+
+def test_a_series_that_does_not_exist(cli: Cli, sample_data: Path, tmp_path: Path) -> None:
+    ran = cli("plan", sample_data / "plain" / "dicom", *PLAN, "--series", "99", "--out", "out")
+    assert_refused(ran, "'99'", "--series", folder=tmp_path)
+
+
+def test_a_dicom_file_that_is_cut_off(cli: Cli, sample_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "dicom").mkdir()
+    files = sorted((sample_data / "plain" / "dicom").rglob("*.dcm"))[:8]
+    for file in files:
+        content = file.read_bytes()
+        (tmp_path / "dicom" / file.name).write_bytes(content[: len(content) // 2])
+    assert_refused(cli("plan", "dicom", *PLAN, "--out", "out"), files[0].name, folder=tmp_path)
 
 
 def test_a_procedure_that_does_not_exist(cli: Cli, scene: Scene, tmp_path: Path) -> None:

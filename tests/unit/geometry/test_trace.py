@@ -15,8 +15,18 @@ from tests.grids import ORIENTED_AXES
 from tests.scenes import block_grid, random_blobs, random_segments
 
 CLEAR_MM = 10.5
-TIGHT_MM = 0.25
-"""Largest loss of a certified bound at the sampling steps used here (99 % of paths)."""
+STEP_LOSS_MM = 0.07
+"""Loss between two samples that the tracer allows itself, and rounding."""
+
+
+def _usual_loss_mm(mask: Mask, distance_mm: float) -> float:
+    """What interpolation costs beside one surface: the variance of its weights.
+
+    Between two surfaces, where the nearest voxel changes, it can cost more, but
+    never more than the way to the nearest sample.
+    """
+    variance = (distance_field(mask, CLEAR_MM + 6.0).step_mm ** 2).sum() / 4
+    return distance_mm - np.sqrt(max(distance_mm**2 - variance, 0.0)) + STEP_LOSS_MM
 
 
 def _trace(mask: Mask, starts, ends, required_mm, cap_mm=CLEAR_MM + 6.0):
@@ -41,8 +51,16 @@ def test_every_decision_equals_the_exact_kernel(orientation, spacing):
             kept = bound != REJECTED
             loss = np.minimum(exact[kept], CLEAR_MM) - bound[kept]
             assert loss.min(initial=0.0) >= -1e-6, "a bound larger than the truth"
-            if required >= 2.5 and kept.any():
-                assert np.quantile(loss, 0.99) <= TIGHT_MM
+            # Beyond the outermost samples (half a voxel at the rim) the bound is looser.
+            within = np.all(
+                (grid.to_kji(starts) >= 0) & (grid.to_kji(starts) <= np.array(grid.shape_kji) - 1),
+                axis=1,
+            )[kept]
+            if required >= 2.5 and within.any():
+                usual = _usual_loss_mm(mask, required)
+                half_cell = np.linalg.norm(distance_field(mask, CLEAR_MM + 6.0).step_mm) / 2
+                assert np.quantile(loss[within], 0.99) <= usual
+                assert loss.max() <= usual + half_cell
 
 
 def test_decisions_equal_brute_force_on_thick_flipped_oblique_slices():

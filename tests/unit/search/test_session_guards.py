@@ -224,7 +224,7 @@ class TestExplanation:
         assert not _plan(volume, _changed(structures, "nerve", add=(shut,))).trajectories
 
     def test_the_needle_length_that_opens_a_path_does_open_one(self, scene):
-        target = (35.0, -15.0, 1.0)
+        target = (30.0, -5.0, 1.0)
         shortest = min(t.length_mm for t in _plan(*scene, target=target).trajectories)
         needle = replace(planner.parse_needle("22G-90"), length_mm=shortest - 4.0)
         result = _plan(*scene, target=target, needle=needle)
