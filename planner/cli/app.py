@@ -1,0 +1,253 @@
+"""The commands and their options. What they do is in the modules they call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+import planner
+from planner.cli.runner import run_command
+
+RESEARCH_USE = "Research use only. Not a medical device."
+
+app = typer.Typer(
+    name="needle-planner",
+    help=f"Plans straight needle paths for MR-guided procedures. {RESEARCH_USE}",
+    epilog="Exit codes: 0 ok, 1 nothing feasible or verification failed, 2 usage, "
+    "3 bad input, 4 internal error.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: a third of the start-up time, and readable in a pipe
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no notes on stderr.")]
+Structures = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--structures",
+        metavar="FILE",
+        help="Masks: DICOM SEG or RTSTRUCT, NRRD, NIfTI. Repeatable.",
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"needle-planner {planner.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Common options."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = Path(
+        "demo_out"
+    ),
+    figures: Annotated[bool, typer.Option(help="Draw figures.")] = True,
+    quiet: Quiet = False,
+) -> int:
+    """Plan three procedures on the sample data."""
+    from planner.cli.demo import run_demo
+
+    return run_command(lambda console: run_demo(console, out, figures=figures), quiet=quiet)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder or file.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """List the volumes found, and what is wrong with them."""
+    from planner.cli.commands import run_inspect
+
+    return run_command(lambda console: run_inspect(console, path, as_json=as_json), quiet=quiet)
+
+
+@app.command()
+def plan(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="DICOM folder, multi-frame file, or a NIfTI, NRRD or MHA volume."
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET",
+            help="L,P,S in mm; FILE.mrk.json or FILE.fcsv, with #LABEL if it holds several "
+            "points; or structure:NAME (its centroid, or its deepest point where the "
+            "centroid lies outside).",
+        ),
+    ] = None,
+    procedure: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="See 'needle-planner procedures'; or a TOML file."),
+    ] = None,
+    frame: Annotated[
+        Literal["lps", "ras"] | None, typer.Option(help="Of a target in numbers; default lps.")
+    ] = None,
+    series: Annotated[
+        str | None, typer.Option(metavar="UID|NUMBER", help="Which series, if several.")
+    ] = None,
+    structures: Structures = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=ROLE[:MARGIN_MM]",
+            help="Role of a structure: avoid, bone, implant, body, target, allowed. Repeatable.",
+        ),
+    ] = None,
+    label_names: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Names of the label values of a mask.")
+    ] = None,
+    label_table: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Table of a known segmenter's labels.")
+    ] = None,
+    needle: Annotated[
+        str | None, typer.Option(metavar="GAUGE-LENGTH", help="For example 22G-90.")
+    ] = None,
+    throw_mm: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=50.0, help="How far the needle fires past its tip."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="How many paths to keep; default 10.")
+    ] = None,
+    min_separation_mm: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=200.0, help="Least distance between kept entries; default 10."),
+    ] = None,
+    entry_spacing_mm: Annotated[
+        float | None, typer.Option(min=0.1, max=50.0, help="Distance between skin entries tried.")
+    ] = None,
+    table_side: Annotated[
+        Literal["auto", "none", "posterior", "anterior", "left", "right"] | None,
+        typer.Option(help="Side of the patient that lies on the table; default auto."),
+    ] = None,
+    forbid_entry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Structure whose skin is no entry. Repeatable."),
+    ] = None,
+    allow_bone: Annotated[
+        bool | None, typer.Option(help="Override the bone rule of the procedure.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Settings; options given here win over it."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Threads of the search.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write plan.json, markups, figures and a report. Default: nothing."
+        ),
+    ] = None,
+    figures: Annotated[bool | None, typer.Option(help="Draw figures; default yes.")] = None,
+    require_pass: Annotated[
+        bool | None,
+        typer.Option("--require-pass", help="Exit 1 unless the best path is pass or caution."),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Find needle paths from the skin to a target."""
+    from planner.cli.plan import run_plan
+
+    overrides: dict[str, Any] = {
+        "target": target,
+        "procedure": procedure,
+        "frame": frame,
+        "series": series,
+        "structures": structures,
+        "label_names": label_names,
+        "label_table": label_table,
+        "needle": needle,
+        "throw_mm": throw_mm,
+        "top": top,
+        "min_separation_mm": min_separation_mm,
+        "entry_spacing_mm": entry_spacing_mm,
+        "table_side": table_side,
+        "forbid_entry": forbid_entry,
+        "allow_bone": allow_bone,
+        "threads": threads,
+        "figures": figures,
+        "require_pass": require_pass,
+    }
+    return run_command(
+        lambda console: run_plan(
+            console,
+            path,
+            overrides=overrides,
+            role_texts=tuple(role or ()),
+            config=config,
+            out=out,
+            as_json=as_json,
+        ),
+        quiet=quiet,
+    )
+
+
+@app.command()
+def verify(
+    plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.")],
+    image: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The image the plan was made on.")
+    ] = None,
+    structures: Structures = None,
+    label_names: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Names of the label values of a mask.")
+    ] = None,
+    label_table: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Table of a known segmenter's labels.")
+    ] = None,
+    procedure: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.toml", help="Your own procedure, if the plan used one."),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Recompute every claim of a plan by another route."""
+    from planner.cli.commands import VerifyRequest, run_verify
+
+    request = VerifyRequest(
+        plan_file=plan_file,
+        image=image,
+        structures=tuple(structures or ()),
+        label_names=label_names,
+        label_table=label_table,
+        procedure=procedure,
+    )
+    return run_command(lambda console: run_verify(console, request, as_json=as_json), quiet=quiet)
+
+
+@app.command()
+def procedures(
+    procedure: Annotated[str | None, typer.Argument(metavar="ID", help="One procedure.")] = None,
+    as_json: AsJson = False,
+    procedure_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with your own procedure files.")
+    ] = None,
+) -> int:
+    """List the procedures, or show one with its evidence."""
+    from planner.cli.commands import run_procedures
+
+    return run_command(
+        lambda console: run_procedures(console, procedure, procedure_dir, as_json=as_json)
+    )

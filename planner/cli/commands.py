@@ -1,0 +1,104 @@
+"""The commands inspect, verify and procedures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from planner.cli.console import Console
+from planner.cli.runner import ExitCode
+
+
+def run_inspect(console: Console, path: Path, *, as_json: bool) -> ExitCode:
+    """OK when at least one volume can be planned on."""
+    from planner.io import inspect_path
+
+    with console.stage("reading headers"):
+        report = inspect_path(path)
+    console.result(_json(report.to_json_dict()) if as_json else report.to_text())
+    return ExitCode.OK if any(v.plannable for v in report.volumes) else ExitCode.NOT_FEASIBLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRequest:
+    """What is to be verified, and against which files."""
+
+    plan_file: Path
+    image: Path | None
+    structures: tuple[Path, ...]
+    label_names: Path | None
+    label_table: str | None
+    procedure: str | None
+
+
+def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> ExitCode:
+    """OK when every claim of the plan is confirmed."""
+    from planner.io import load_plan, load_structures, load_volume
+    from planner.protocols import load_protocol
+    from planner.verify import structures_as_planned, verify_plan
+
+    document = load_plan(request.plan_file)
+    if request.image is None:
+        raise typer.BadParameter(
+            "the claims of a plan can only be recomputed from the image it was made on",
+            param_hint="--image",
+        )
+    with console.stage("reading the image"):
+        volume = load_volume(request.image, series=document.image.series_instance_uid)
+    with console.stage("reading the structures"):
+        structures = load_structures(
+            list(request.structures),
+            like=volume,
+            roles={},
+            label_table=request.label_table,
+            label_names=request.label_names,
+        )
+    protocol = None if request.procedure is None else load_protocol(request.procedure)
+    with console.stage("verifying"):
+        report = verify_plan(
+            document, volume, structures_as_planned(document, structures), protocol=protocol
+        )
+    console.result(_json(report.to_json_dict()) if as_json else report.to_text())
+    return ExitCode.OK if report.ok else ExitCode.NOT_FEASIBLE
+
+
+def run_procedures(
+    console: Console, procedure: str | None, folder: Path | None, *, as_json: bool
+) -> ExitCode:
+    """The list of procedures, or one of them."""
+    from planner.protocols import describe_protocol, list_protocols, load_protocol, read_protocol
+
+    if procedure is None:
+        records = [read_protocol(name, folder) for name in list_protocols(folder)]
+        if as_json:
+            rows = [
+                {"id": r.content.id, "title": r.content.title, "sha256": r.sha256} for r in records
+            ]
+            console.result(_json({"procedures": rows}))
+        else:
+            width = max(len(r.content.id) for r in records)
+            console.result(
+                "\n".join(f"{r.content.id:<{width}}  {r.content.title}" for r in records)
+            )
+        return ExitCode.OK
+    record = read_protocol(procedure, folder)
+    if as_json:
+        content = record.content.model_dump(mode="json", by_alias=True)
+        console.result(_json({**content, "sha256": record.sha256}))
+        return ExitCode.OK
+    lines = [describe_protocol(load_protocol(procedure, folder))]
+    if record.content.not_checked:
+        lines += [
+            "",
+            "Not checked by this program",
+            *(f"  {s}" for s in record.content.not_checked),
+        ]
+    console.result("\n".join(lines))
+    return ExitCode.OK
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)

@@ -1,0 +1,209 @@
+"""The command plan: settings, image and masks in; a plan on screen and on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from planner.cli.console import Console
+from planner.cli.outputs import FIGURE_FOLDER, PLAN_FILE, OutputFolder
+from planner.cli.runner import ExitCode
+from planner.cli.targets import TargetRequest, aimed_at, parse_target, resolve_target
+from planner.config import PlanSettings, resolve_settings
+
+if TYPE_CHECKING:
+    from planner.geometry import Volume
+    from planner.io.plan_document import PlanDocument
+    from planner.model import Needle, PlanResult, Protocol, StructureSet
+
+MARKUPS_FILE = "plan.mrk.json"
+REPORT_FILE = "report.md"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Request:
+    """Everything that can be checked before an image is read."""
+
+    settings: PlanSettings
+    target: TargetRequest
+    protocol: Protocol
+    needle: Needle | None
+    roles: Mapping[str, tuple[str, float | None]]
+
+
+def run_plan(
+    console: Console,
+    path: Path,
+    *,
+    overrides: Mapping[str, Any],
+    role_texts: tuple[str, ...],
+    config: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> ExitCode:
+    """Plans, writes and shows; NOT_FEASIBLE when there is no path, or none good enough."""
+    request = _checked_request(overrides, role_texts, config)
+    settings = request.settings
+    with ExitStack() as stack:
+        folder = stack.enter_context(OutputFolder(out)) if out is not None else None
+        result = _planned(console, path, request)
+        written: list[Path] = []
+        if folder is None:
+            document = _document(result)
+        else:
+            document = write_results(
+                console, result, folder.staging, figures=settings.figures, top=settings.top
+            )
+            written = folder.commit()
+    if as_json:
+        console.result(document.to_json())
+    else:
+        console.result(_summary(result, out, written))
+    if not result.trajectories:
+        return ExitCode.NOT_FEASIBLE
+    if settings.require_pass and not is_good_enough(result):
+        console.note(f"--require-pass: the best verdict is {result.verdict}")
+        return ExitCode.NOT_FEASIBLE
+    return ExitCode.OK
+
+
+def is_good_enough(result: PlanResult) -> bool:
+    """Whether the best path is pass or caution."""
+    from planner.model import Verdict
+
+    return any(t.verdict in (Verdict.PASS, Verdict.CAUTION) for t in result.trajectories)
+
+
+def write_results(
+    console: Console, result: PlanResult, folder: Path, *, figures: bool, top: int
+) -> PlanDocument:
+    """Writes plan.json, markups, figures and report to an existing folder."""
+    from planner.io import save_markups, save_plan
+    from planner.report import report_markdown, write_figures
+
+    document = _document(result)
+    save_plan(document, folder / PLAN_FILE)
+    save_markups(document, folder / MARKUPS_FILE)
+    drawn: list[Path] = []
+    if figures:
+        drawn = write_figures(result, folder / FIGURE_FOLDER, top=top, progress=console.progress)
+    relative = [path.relative_to(folder) for path in drawn]
+    (folder / REPORT_FILE).write_text(report_markdown(result, relative), encoding="utf-8")
+    return document
+
+
+def _checked_request(
+    overrides: Mapping[str, Any], role_texts: tuple[str, ...], config: Path | None
+) -> _Request:
+    from planner.protocols import load_protocol, parse_needle
+
+    given_roles = dict(_split_role(text) for text in role_texts)
+    settings = resolve_settings({**overrides, "roles": given_roles}, file=config)
+    if settings.target is None:
+        raise typer.BadParameter("a target is needed", param_hint="--target")
+    if settings.procedure is None:
+        raise typer.BadParameter(
+            "a procedure is needed; 'needle-planner procedures' lists them",
+            param_hint="--procedure",
+        )
+    try:
+        target = parse_target(settings.target, settings.frame)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--target") from error
+    protocol = load_protocol(settings.procedure, settings.procedure_dir)
+    needle = None if settings.needle is None else parse_needle(settings.needle)
+    from planner.io import parse_role
+
+    return _Request(
+        settings=settings,
+        target=target,
+        protocol=protocol,
+        needle=needle,
+        roles=dict(parse_role(f"{name}={role}") for name, role in settings.roles.items()),
+    )
+
+
+def _split_role(text: str) -> tuple[str, str]:
+    name, equals, role = text.rpartition("=")
+    if not (equals and name.strip() and role.strip()):
+        raise typer.BadParameter(
+            f"'{text}' is not NAME=ROLE[:MARGIN_MM], for example \"L5 root=avoid:3\"",
+            param_hint="--role",
+        )
+    return name, role
+
+
+def _planned(console: Console, path: Path, request: _Request) -> PlanResult:
+    from planner.io import load_volume
+    from planner.search import plan
+
+    settings = request.settings
+    with console.stage("reading the image"):
+        volume = load_volume(path, series=settings.series)
+    structures = _loaded_structures(console, volume, request)
+    target = resolve_target(request.target, structures)
+    if target.structure is not None and target.structure not in request.roles:
+        structures = aimed_at(structures, target.structure)
+    result = plan(
+        volume,
+        target_lps_mm=target.point_lps_mm,
+        procedure=request.protocol,
+        structures=structures,
+        needle=request.needle,
+        mr=None,
+        top=settings.top,
+        throw_mm=settings.throw_mm,
+        entry_spacing_mm=settings.entry_spacing_mm,
+        table_side=settings.table_side,
+        forbidden_entry=settings.forbid_entry,
+        allow_bone=settings.allow_bone,
+        min_separation_mm=settings.min_separation_mm,
+        threads=settings.threads,
+        progress=console.progress,
+    )
+    console.end_progress()
+    point = ", ".join(f"{x:.2f}" for x in target.point_lps_mm)
+    console.note(f"target: {target.words}: {point} (LPS mm)")
+    told = {"settings": settings.public(), "target_from": target.words}
+    return replace(result, options={**result.options, **told})
+
+
+def _loaded_structures(console: Console, volume: Volume, request: _Request) -> StructureSet:
+    from planner.io import load_structures
+
+    settings = request.settings
+    with console.stage("reading the structures"):
+        return load_structures(
+            list(settings.structures),
+            like=volume,
+            roles=dict(request.roles),
+            label_table=settings.label_table,
+            label_names=settings.label_names,
+        )
+
+
+def _document(result: PlanResult) -> PlanDocument:
+    from planner.io.plan_file import plan_document
+
+    return plan_document(result)
+
+
+def _summary(result: PlanResult, out: Path | None, written: list[Path]) -> str:
+    from planner.report import summary_text
+
+    text = summary_text(result).rstrip()
+    if out is None:
+        return f"{text}\n\nNothing was written; --out DIR writes the plan, markups and figures."
+    return f"{text}\n\nWritten to {out}: {', '.join(_names(out, written))}"
+
+
+def _names(out: Path, written: list[Path]) -> list[str]:
+    names = [str(path.relative_to(out)) for path in written]
+    plain = [name for name in names if not name.startswith(f"{FIGURE_FOLDER}/")]
+    figures = len(names) - len(plain)
+    return [*plain, f"{FIGURE_FOLDER}/ ({figures} files)"] if figures else plain

@@ -1,0 +1,80 @@
+"""Runs one command: its errors become a line and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+
+from typer.exceptions import Abort, Exit, TyperException
+
+from planner.cli.console import Console
+from planner.cli.noise import collected_noise
+from planner.errors import GeometryError, InputError, PlannerError
+
+DEBUG_VARIABLE = "NEEDLE_PLANNER_DEBUG"
+
+
+class ExitCode(IntEnum):
+    """What the shell is told."""
+
+    OK = 0
+    NOT_FEASIBLE = 1
+    USAGE = 2
+    BAD_INPUT = 3
+    INTERNAL = 4
+    INTERRUPTED = 130
+
+
+def run_command(command: Callable[[Console], ExitCode], *, quiet: bool = False) -> int:
+    """The exit code of ``command``, after everything there is to say was said."""
+    console = Console(quiet=quiet)
+    with collected_noise() as noise:
+        code = _guarded(command, console)
+    for message in noise.messages:
+        console.note(f"note: {message}")
+    return int(code)
+
+
+def _guarded(command: Callable[[Console], ExitCode], console: Console) -> ExitCode:
+    try:
+        return command(console)
+    except (TyperException, Exit, Abort, BrokenPipeError):
+        raise
+    except (InputError, GeometryError) as error:
+        _debug_traceback()
+        console.error(str(error))
+        return ExitCode.BAD_INPUT
+    except KeyboardInterrupt:
+        console.error("interrupted; no result was written")
+        return ExitCode.INTERRUPTED
+    except MemoryError:
+        console.error("not enough memory for this volume; nothing was written")
+        return ExitCode.INTERNAL
+    except Exception as error:
+        _debug_traceback()
+        what = str(error) if isinstance(error, PlannerError) else f"{type(error).__name__}: {error}"
+        console.error(f"internal error: {what} ({_log_place()})")
+        return ExitCode.INTERNAL
+    finally:
+        console.end_progress()
+
+
+def _debug_traceback() -> None:
+    if os.environ.get(DEBUG_VARIABLE) == "1":
+        traceback.print_exc(file=sys.stderr)
+
+
+def _log_place() -> str:
+    """Writes the traceback of the current error to a file; says where."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="needle-planner-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as log:
+            log.write(traceback.format_exc())
+    except OSError:
+        return f"no log could be written; {DEBUG_VARIABLE}=1 shows the details"
+    return f"log: {Path(name)}"

@@ -1,0 +1,165 @@
+"""The target as a user gives it: three numbers, a markups file, or a structure."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from planner.errors import TargetError
+from planner.toml_file import close_match
+
+_MARKUPS = re.compile(r"\.(json|fcsv)(?=#|$)", re.IGNORECASE)
+"""The ending of a markups file, with or without the ``#LABEL`` that picks a point."""
+
+_AIMABLE_CLASSES = (None, "lesion", "joint", "disc", "muscle")
+
+if TYPE_CHECKING:
+    from planner.geometry.frames import FloatArray
+    from planner.geometry.volume import Mask
+    from planner.model import StructureSet
+
+
+class TargetKind(StrEnum):
+    """How the target is given."""
+
+    NUMBERS = "numbers"
+    FILE = "file"
+    STRUCTURE = "structure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRequest:
+    """What ``--target`` asks for; ``numbers_mm`` are in the frame the user named."""
+
+    kind: TargetKind
+    text: str
+    numbers_mm: tuple[float, float, float] | None = None
+    frame: str = "lps"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ResolvedTarget:
+    """The point in LPS mm, and in words where it comes from."""
+
+    point_lps_mm: FloatArray
+    words: str
+    structure: str | None = None
+
+
+def parse_target(text: str, frame: str | None) -> TargetRequest:
+    """What the text asks for.
+
+    Raises
+    ------
+    ValueError
+        If it has none of the three forms; the message says what is wrong.
+    """
+    if text.startswith("structure:"):
+        name = text.removeprefix("structure:").strip()
+        if not name:
+            raise ValueError("'structure:' needs the name of a structure")
+        request = TargetRequest(kind=TargetKind.STRUCTURE, text=name)
+    elif _MARKUPS.search(text):
+        request = TargetRequest(kind=TargetKind.FILE, text=text)
+    else:
+        return TargetRequest(
+            kind=TargetKind.NUMBERS, text=text, numbers_mm=_numbers(text), frame=frame or "lps"
+        )
+    if frame is not None:
+        raise ValueError(f"--frame is for a target in numbers, not for '{text}'")
+    return request
+
+
+def resolve_target(request: TargetRequest, structures: StructureSet) -> ResolvedTarget:
+    """The target point in LPS mm.
+
+    Raises
+    ------
+    TargetError
+        If the structure does not exist or is empty, or the file holds no such point.
+    """
+    import numpy as np
+
+    from planner.geometry.frames import lps_from_ras
+
+    if request.kind is TargetKind.NUMBERS:
+        numbers = np.array(request.numbers_mm, dtype=np.float64)
+        point = lps_from_ras(numbers) if request.frame == "ras" else numbers
+        return ResolvedTarget(point_lps_mm=point, words=f"given in {request.frame.upper()}")
+    if request.kind is TargetKind.FILE:
+        from planner.io import read_target_point
+
+        point, label = read_target_point(request.text)
+        return ResolvedTarget(point_lps_mm=point, words=f"point '{label}' of a markups file")
+    if request.text not in structures:
+        raise TargetError(
+            f"there is no structure '{request.text}' to aim at",
+            fix=close_match(request.text, structures) or "Give its mask with --structures.",
+        )
+    point, how = point_in(structures[request.text].mask)
+    return ResolvedTarget(
+        point_lps_mm=point, words=f"{how} of structure '{request.text}'", structure=request.text
+    )
+
+
+def point_in(mask: Mask) -> tuple[FloatArray, str]:
+    """A point in LPS mm inside the mask, and which: the centroid, or the deepest point.
+
+    The centroid of the voxels where it lies inside the mask; else (a ring, a
+    crescent) the voxel centre farthest from the outside, the first in array order
+    of several.
+    """
+    import numpy as np
+    from scipy.ndimage import distance_transform_edt
+
+    bounds = mask.bounds_kji()
+    if bounds is None:
+        raise TargetError("the target structure has no voxel in the image")
+    indices_kji = np.argwhere(mask.inside)
+    centroid = mask.grid.to_lps(indices_kji.mean(axis=0))
+    if bool(mask.contains(centroid)):
+        return centroid, "centroid"
+    start, stop = bounds
+    box = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    inside = np.pad(mask.inside[box], 1)
+    depth_mm = distance_transform_edt(inside, sampling=mask.grid.spacing_kji_mm)
+    deepest = np.array(np.unravel_index(int(np.argmax(depth_mm)), inside.shape)) - 1 + start
+    return mask.grid.to_lps(deepest), "deepest point (the centroid lies outside)"
+
+
+def aimed_at(structures: StructureSet, name: str) -> StructureSet:
+    """The structures, with ``name`` in the role of the target instead of one to avoid.
+
+    Only a lesion, a joint, a disc, a muscle or a structure of no known class changes:
+    aiming at a nerve, a vessel or an organ does not make it harmless, that takes an
+    explicit ``--role``.
+    """
+    from planner.model import StructureRole
+
+    aimed = structures[name]
+    if aimed.role is not StructureRole.AVOID or aimed.structure_class not in _AIMABLE_CLASSES:
+        return structures
+    changed = tuple(
+        s.with_role(StructureRole.TARGET, None) if s.name == name else s
+        for s in structures.structures
+    )
+    return replace(structures, structures=changed)
+
+
+def _numbers(text: str) -> tuple[float, float, float]:
+    parts = [part for part in re.split(r"[,;\s]+", text.strip()) if part]
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 3:
+        raise ValueError(
+            f"'{text}' is not a target: give L,P,S in mm (for example -3.5,12,87), "
+            "a .mrk.json or .fcsv file, or structure:NAME"
+        )
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"'{text}' is not a target: the numbers must be finite")
+    return numbers[0], numbers[1], numbers[2]

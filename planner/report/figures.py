@@ -1,0 +1,71 @@
+"""All pictures of a plan, written to a folder."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from planner.errors import PlannerWarning
+from planner.model import PlanResult
+from planner.progress import ProgressCallback, no_progress
+from planner.report.files import make_folder, write_png
+from planner.report.panel import panel_figure
+from planner.report.panel_view import panel_scene
+from planner.report.skin_view import skin_figures
+
+STAGE = "figures"
+
+
+def write_figures(
+    result: PlanResult,
+    out_dir: Path,
+    *,
+    top: int,
+    progress: ProgressCallback | None = None,
+) -> list[Path]:
+    """The PNG files written: one panel per top path, then the skin in two colourings.
+
+    Parameters
+    ----------
+    result : PlanResult
+    out_dir : Path
+        Made where it does not exist.
+    top : int
+        Panels are drawn of the first ``top`` trajectories.
+    progress : callable, optional
+
+    Returns
+    -------
+    list of Path
+        ``path_01.png`` ..., ``skin_clearance.png``, ``skin_rejection.png``. Each
+        file appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+
+    Warns
+    -----
+    PlannerWarning
+        If the skin cannot be drawn (no body mask, no OpenGL): those two are left out.
+    """
+    report = progress or no_progress
+    out_dir = Path(out_dir)
+    make_folder(out_dir)
+    paths = result.trajectories[: max(top, 0)]
+    n_steps = len(paths) + 1
+    written = []
+    report(STAGE, 0.0)
+    scene = panel_scene(result)
+    for done, path in enumerate(paths, start=1):
+        figure = panel_figure(scene, path)
+        written.append(write_png(figure, out_dir / f"path_{path.rank:02d}.png"))
+        report(STAGE, done / n_steps)
+    try:
+        for name, figure in skin_figures(result, top=max(top, 0)).items():
+            written.append(write_png(figure, out_dir / f"{name}.png"))
+    except PlannerWarning as warning:
+        warnings.warn(warning, stacklevel=2)
+    report(STAGE, 1.0)
+    return written

@@ -1,0 +1,182 @@
+"""One picture per trajectory: along, across, and the numbers beside them.
+
+Drawn with matplotlib's Agg canvas on a Figure of its own; pyplot is not used, so
+a notebook's or a caller's figures are not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from planner.model import PlanResult, Trajectory
+from planner.report.panel_text import HEIGHT_PX as TEXT_HEIGHT_PX
+from planner.report.panel_text import draw_text
+from planner.report.panel_view import PanelScene, draw_view
+from planner.report.style import (
+    BANNER,
+    DPI,
+    MATPLOTLIB_STYLE,
+    OUTSIDE_COLOUR,
+    OUTSIDE_HATCH_COLOUR,
+    VERDICT_COLOUR,
+    VERDICT_MEANING,
+    Outline,
+    drawable,
+)
+from planner.report.views import across_views, along_views
+
+WIDTH_PX, HEIGHT_PX = 1600, 1400
+
+# Axes rectangles in pixels from the lower left corner: x, y, width, height.
+_TOP = ((30, 688, 755, 590), (815, 688, 755, 590))
+_BOTTOM = ((30, 118, 505, 505), (565, 118, 505, 505))
+_TEXT = (1095, 118, 490, TEXT_HEIGHT_PX)
+
+
+def panel_figure(scene: PanelScene, trajectory: Trajectory) -> Figure:
+    """The picture of one trajectory, 1600 x 1400 pixels, not yet written."""
+    with mpl.rc_context(MATPLOTLIB_STYLE):
+        figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, facecolor="white")
+        FigureCanvasAgg(figure)
+        along = along_views(trajectory, aspect=_TOP[0][2] / _TOP[0][3], columns=_TOP[0][2])
+        across = across_views(
+            trajectory,
+            scene.result.needle,
+            aspect=_BOTTOM[0][2] / _BOTTOM[0][3],
+            columns=_BOTTOM[0][2],
+        )
+        drawn: list[Outline] = []
+        for rectangle, view in zip((*_TOP, *_BOTTOM), (*along, *across), strict=True):
+            axes = _axes(figure, rectangle)
+            drawn += draw_view(axes, scene, trajectory, view)
+        _draw_header(figure, scene.result, trajectory)
+        draw_text(_axes(figure, _TEXT), scene.result, trajectory)
+        _draw_footer(figure, scene.result, drawn, trajectory)
+    return figure
+
+
+def _axes(figure: Figure, rectangle: tuple[int, int, int, int]) -> Any:
+    x, y, width, height = rectangle
+    place = (x / WIDTH_PX, y / HEIGHT_PX, width / WIDTH_PX, height / HEIGHT_PX)
+    axes = figure.add_axes(place)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return axes
+
+
+def _draw_header(figure: Figure, result: PlanResult, trajectory: Trajectory) -> None:
+    n = len(result.trajectories)
+    head = f"Path {trajectory.rank} of {n}:  {drawable(result.protocol.title)}"
+    figure.text(
+        30 / WIDTH_PX,
+        1 - 38 / HEIGHT_PX,
+        head,
+        fontsize=22,
+        fontweight="bold",
+        va="center",
+        parse_math=False,
+    )
+    figure.text(
+        30 / WIDTH_PX,
+        1 - 76 / HEIGHT_PX,
+        BANNER,
+        fontsize=13,
+        color="#b00020",
+        va="center",
+        fontweight="bold",
+    )
+    figure.text(
+        1 - 30 / WIDTH_PX,
+        1 - 38 / HEIGHT_PX,
+        f" {trajectory.verdict.upper()} ",
+        fontsize=22,
+        fontweight="bold",
+        color="white",
+        ha="right",
+        va="center",
+        bbox={
+            "boxstyle": "round,pad=0.25",
+            "facecolor": VERDICT_COLOUR[trajectory.verdict],
+            "edgecolor": "none",
+        },
+    )
+    figure.text(
+        1 - 30 / WIDTH_PX,
+        1 - 80 / HEIGHT_PX,
+        VERDICT_MEANING[trajectory.verdict],
+        fontsize=13,
+        color=VERDICT_COLOUR[trajectory.verdict],
+        ha="right",
+        va="center",
+    )
+
+
+def _draw_footer(
+    figure: Figure, result: PlanResult, drawn: Iterable[Outline], trajectory: Trajectory
+) -> None:
+    outlines: dict[str, Outline] = {line.label: line for line in drawn}
+    handles: list[Line2D | Rectangle] = [
+        Line2D([], [], color=o.colour, linewidth=3, label=o.label) for o in outlines.values()
+    ]
+    handles.append(Line2D([], [], color="white", linewidth=3, label="needle, true width"))
+    if trajectory.clearances:
+        handles += [
+            Line2D([], [], color="white", linestyle=":", linewidth=1.6, label="required margin"),
+            _point("closest point", "white", "black"),
+            _point("… off this plane", "none", "white"),
+        ]
+    handles.append(
+        Rectangle(
+            (0, 0),
+            1,
+            1,
+            facecolor=OUTSIDE_COLOUR,
+            edgecolor=OUTSIDE_HATCH_COLOUR,
+            hatch="//",
+            label="not imaged",
+        )
+    )
+    figure.legend(
+        handles=handles,
+        loc="center",
+        bbox_to_anchor=(0.5, 72 / HEIGHT_PX),
+        ncol=min(6, (len(handles) + 1) // 2) if len(handles) > 8 else len(handles),
+        fontsize=12.5,
+        facecolor="#3a3a3a",
+        labelcolor="white",
+        framealpha=1.0,
+        handlelength=1.8,
+        columnspacing=1.4,
+    )
+    series = result.volume.source.series_instance_uid or "unknown"
+    figure.text(
+        30 / WIDTH_PX,
+        16 / HEIGHT_PX,
+        f"series {drawable(series)}    distances in mm from the needle's surface to the voxels of "
+        "the masks given",
+        fontsize=10.5,
+        color="#444444",
+        va="center",
+        parse_math=False,
+    )
+
+
+def _point(label: str, face: str, edge: str) -> Line2D:
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker="o",
+        markersize=9,
+        markerfacecolor=face,
+        markeredgecolor=edge,
+        markeredgewidth=1.6,
+        label=label,
+    )

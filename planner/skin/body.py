@@ -1,0 +1,164 @@
+"""The body mask of an MR or CT volume: where the patient is, found from the image alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.errors import MaskError
+from planner.geometry import Mask, Volume
+from planner.skin.ct import ct_body
+from planner.skin.kernels import ImageArray
+from planner.skin.mr import mr_body
+from planner.skin.padding import imaged_region
+
+MIN_BODY_MM3 = 2e4
+FACES = ("k0", "k1", "j0", "j1", "i0", "i1")
+"""Names of the volume's faces: first and last index of each axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BodyMask:
+    """A body mask and how far it can be trusted.
+
+    Attributes
+    ----------
+    mask : Mask
+        The body on the volume's grid; internal air is body.
+    imaged : Mask
+        Where the scanner measured; fill at the border is not. Give it to ``skin_entries``.
+    method : str
+        ``"MR sharpest boundary"``, ``"CT threshold"`` or ``"no air in view"``.
+    contrast : float
+        MR: tissue over air at the boundary, geometric mean; CT: difference in HU.
+    air_level, body_level : float
+        Median intensity of air and of the tissue behind the skin, in image units; NaN if unknown.
+    unsure_mm3 : float
+        Volume that another defensible threshold would have called air.
+    body_frac : float
+        Fraction of the imaged volume that is body.
+    cut_faces : tuple of str
+        Faces of the volume (of its imaged part) that cut the body, of ``FACES``.
+    warnings : tuple of str
+        For the plan.
+    """
+
+    mask: Mask
+    imaged: Mask
+    method: str
+    contrast: float
+    air_level: float
+    body_level: float
+    unsure_mm3: float
+    body_frac: float
+    cut_faces: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def find_body(volume: Volume) -> BodyMask:
+    """The patient's body in an image, internal air included, table and folds left out.
+
+    Parameters
+    ----------
+    volume : Volume
+        MR (any units, any offset, any contrast) or CT in HU. The modality is
+        read from ``volume.source``, else judged from the values.
+
+    Returns
+    -------
+    BodyMask
+        When no air is in view the whole imaged region is body, with a warning.
+
+    Raises
+    ------
+    MaskError
+        If body and background cannot be told apart: constant image, noise only.
+
+    Notes
+    -----
+    Method, error bound and failure modes: ``docs/skin.md``. Where the boundary
+    is unsure the body is made larger, never smaller: depth is not understated,
+    and air taken for tissue stays under one voxel at a visible boundary.
+    """
+    values = _finite(volume)
+    imaged = imaged_region(values, volume.grid.spacing_kji_mm)
+    find = ct_body if _is_ct(volume, values) else mr_body
+    found = find(values, imaged, volume.grid)
+    inside = found.inside.astype(bool)
+    n_inside = int(np.count_nonzero(inside))
+    if n_inside * volume.grid.voxel_volume_mm3 < MIN_BODY_MM3:
+        raise MaskError(
+            "no body was found in the image",
+            seen=f"{n_inside * volume.grid.voxel_volume_mm3 / 1e3:.1f} mL",
+            needed=f">= {MIN_BODY_MM3 / 1e3:.0f} mL",
+            fix="Give a mask with the role body.",
+        )
+    cut = _cut_faces(inside, found.imaged)
+    return BodyMask(
+        mask=Mask(grid=volume.grid, inside=inside),
+        imaged=Mask(grid=volume.grid, inside=found.imaged),
+        method=found.method,
+        contrast=found.contrast,
+        air_level=found.air_level,
+        body_level=found.body_level,
+        unsure_mm3=found.unsure_mm3,
+        body_frac=float(np.count_nonzero(inside & found.imaged))
+        / max(int(np.count_nonzero(found.imaged)), 1),
+        cut_faces=cut,
+        warnings=found.warnings + _cut_warning(cut),
+    )
+
+
+def _finite(volume: Volume) -> ImageArray:
+    values = np.ascontiguousarray(volume.values, dtype=np.float32)
+    if volume.values.dtype.kind == "f":
+        bad = ~np.isfinite(values)
+        if bad.all():
+            raise MaskError("the image has no finite value", where=volume.source.description)
+        if bad.any():
+            values = np.where(bad, values[~bad].min(), values)
+    low, high = float(values.min()), float(values.max())
+    if not high > low:
+        raise MaskError(
+            "no body can be told from the background: the image is constant",
+            seen=low,
+            where=volume.source.description or None,
+            fix="Check the file, or give a mask with the role body.",
+        )
+    return values
+
+
+def _is_ct(volume: Volume, values: ImageArray) -> bool:
+    """Whether values are Hounsfield units: by modality, else by the values themselves."""
+    modality = volume.source.modality.upper()
+    if modality not in ("", "UNKNOWN", "OT"):
+        return modality == "CT"
+    some = values.ravel()[:: max(1, values.size // 200_000)]
+    if some.min() > -150:
+        return False
+    soft = float(np.mean((some > -200) & (some < 200)))
+    air = float(np.mean((some > -1100) & (some < -850)))
+    return (some.min() <= -900 and air > 0.01 and soft > 0.02) or soft > 0.5
+
+
+def _cut_faces(inside: NDArray[np.bool_], imaged: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Faces where the body reaches the end of what was imaged."""
+    cut = []
+    for axis in range(3):
+        lines = np.moveaxis(inside, axis, 0)
+        known = np.moveaxis(imaged, axis, 0)
+        for at_end in (False, True):
+            here, seen = (lines[::-1], known[::-1]) if at_end else (lines, known)
+            first = np.argmax(seen, axis=0)
+            at = np.take_along_axis(here, first[None], axis=0)[0] & seen.any(axis=0)
+            if np.count_nonzero(at) > 0.002 * at.size:
+                cut.append(FACES[2 * axis + int(at_end)])
+    return tuple(cut)
+
+
+def _cut_warning(cut: tuple[str, ...]) -> tuple[str, ...]:
+    if not cut:
+        return ()
+    return (f"the image cuts the body at {', '.join(cut)}: no skin entry there",)

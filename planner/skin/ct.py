@@ -1,0 +1,51 @@
+"""The body in a CT image, table and blankets left out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.errors import MaskError
+from planner.geometry import Grid
+from planner.skin.image import Found, WorkingImage, whole
+from planner.skin.kernels import ImageArray
+from planner.skin.outline import trunk_outline
+from planner.skin.padding import Imaged, circle_of_ct
+
+CT_THRESHOLD_HU = -350.0
+"""Air is -1000 HU and fat about -100 HU; radiotherapy planning uses -400 to -300 HU for the body.
+Above the half-way -550 HU because blankets and mattresses lie at -900 to -500 HU."""
+
+
+def ct_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
+    """The body in a CT image in HU.
+
+    Raises
+    ------
+    MaskError
+        If nothing thick is denser than ``CT_THRESHOLD_HU``.
+    """
+    region = circle_of_ct(values, imaged.region)
+    image = WorkingImage.prepared(values, region, grid)
+    dense = np.asarray((image.coarse >= CT_THRESHOLD_HU) & image.coarse_imaged, dtype=np.uint8)
+    outline = trunk_outline(dense, image)
+    if outline is None:
+        raise MaskError(
+            "no body was found in the CT image",
+            seen=f"{float(dense.mean()):.4f} of the volume above {CT_THRESHOLD_HU:.0f} HU",
+            fix="Check that the values are HU, or give a mask with the role body.",
+        )
+    outside = outline.padded == 0
+    if not outside.any():
+        return whole(image, ())
+    level = np.full(image.coarse.shape, CT_THRESHOLD_HU, dtype=np.float32)
+    edge = outline.edge(image).astype(bool)
+    air_level = float(np.median(image.coarse[outside]))
+    body_level = float(np.median(image.coarse[edge])) if edge.any() else float("nan")
+    return Found(
+        inside=outline.refined(image, level, smooth=False),
+        imaged=region,
+        method="CT threshold",
+        contrast=body_level - air_level,
+        air_level=air_level,
+        body_level=body_level,
+    )

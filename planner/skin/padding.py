@@ -1,0 +1,208 @@
+"""Which part of an array the scanner really imaged: fill values at the border are not air.
+
+Three habits of scanners and software put a constant where nothing was measured:
+a rectangular field of view stored in a square array, the curved rim that
+gradient distortion correction leaves, and the circle of a CT reconstruction.
+Tissue that ends there is cut, not skin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import grey_opening
+
+from planner.geometry.frames import FloatArray
+from planner.skin.kernels import ImageArray, IntArray
+
+MIN_FILL_FRAC = 0.02
+"""A face with fewer constant voxels than this carries no fill."""
+
+RIM_BAND_MM = 6.0
+RIM_BAND_FRAC = 0.03
+"""Deepest curved rim: the larger of the two, the second as a fraction of the extent."""
+
+RIM_SPREAD_VOX = 2
+"""Interpolation smears the fill's edge over this many voxels."""
+
+FLAT_DEPTH_MM = 8.0
+FLAT_FRAC = 0.75
+"""A rectangular cut: of the lines that start within ``FLAT_DEPTH_MM`` of its first plane, this
+fraction starts in that plane. A convex body touching the plane stays under 0.6."""
+
+CT_FILL_HU = -1100.0
+CIRCLE_SHARE = 0.9
+
+ABRUPT_RATIO = 0.7
+"""At a cut the second voxel is as bright as the sixth; at skin, blur and dermis make it darker."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Imaged:
+    """Where values were measured.
+
+    Attributes
+    ----------
+    region : ndarray of bool, (k, j, i)
+        Without rectangular fill. Tissue at its end is cut.
+    certain : ndarray of bool, (k, j, i)
+        Also without the curved rim: a rim of exact values, or air less than
+        ``RIM_BAND`` deep; good for statistics.
+    """
+
+    region: NDArray[np.bool_]
+    certain: NDArray[np.bool_]
+
+
+def imaged_region(values: ImageArray, spacing_kji_mm: FloatArray) -> Imaged:
+    """Voxels that the scanner imaged.
+
+    Notes
+    -----
+    Judged side by side on the run of one exact value from the border inward.
+    Air that software set to an exact constant looks alike; a rectangular fill
+    is told from it by its flat and abrupt edge (see the constants above).
+    """
+    region = np.ones(values.shape, dtype=bool)
+    certain = region
+    for axis in range(3):
+        for at_end in (False, True):
+            lines = np.moveaxis(values, axis, 0)
+            lines = lines[::-1] if at_end else lines
+            run = _fill_run(lines)
+            if run is None:
+                continue
+            spacing_mm = float(spacing_kji_mm[axis])
+            across = np.delete(spacing_kji_mm, axis)
+            first = int(run.min())
+            if first > 0:
+                if _is_flat_fill(lines, run, first, spacing_mm):
+                    _clear(region, axis, at_end, np.full(run.shape, first + RIM_SPREAD_VOX))
+            else:
+                certain = certain.copy() if certain is region else certain
+                _clear(certain, axis, at_end, _rim_depth(run, len(lines), spacing_mm, across))
+    return Imaged(region, region & certain)
+
+
+def circle_of_ct(values: ImageArray, region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``region`` within the reconstruction circle of CT slices, where there is one.
+
+    Fill under -1100 HU is never air; fill that equals air is known by its
+    corners: constant in every slice beyond one circle about the middle.
+    """
+    inside = np.asarray(region & (values > CT_FILL_HU))
+    _, n_j, n_i = values.shape
+    j, i = np.ogrid[:n_j, :n_i]
+    radius = np.hypot(j - (n_j - 1) / 2, i - (n_i - 1) / 2)
+    is_used = np.any(values != float(values[0, 0, 0]), axis=0)
+    ring = np.floor(radius).astype(np.int64)
+    share = np.bincount(ring.ravel(), is_used.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
+    reach = float(np.flatnonzero(share >= CIRCLE_SHARE).max(initial=0))
+    half = min(n_j, n_i) / 2
+    if 0.95 * half <= reach <= 1.05 * half:
+        inside &= (radius <= reach - RIM_SPREAD_VOX)[None]
+    return inside
+
+
+def _fill_run(lines: ImageArray) -> NDArray[np.int64] | None:
+    """Length of the fill from the start of each line, or None when the side has no fill."""
+    if len(lines) < 3:
+        return None
+    fill = _constant_of(lines[0])
+    if fill is None:
+        return None
+    run = _run_length(lines, fill)
+    return None if np.all(run == len(lines)) else run
+
+
+def _constant_of(face: ImageArray) -> float | None:
+    """The value that fills a face, if at least ``MIN_FILL_FRAC`` of it is one exact value."""
+    found, count = np.unique(face, return_counts=True)
+    best = int(np.argmax(count))
+    return float(found[best]) if count[best] >= MIN_FILL_FRAC * face.size else None
+
+
+def _run_length(lines: ImageArray, fill: float) -> NDArray[np.int64]:
+    """Length of the run of ``fill`` from the start of each line, n where it never ends."""
+    n = lines.shape[0]
+    run = np.full(lines.shape[1:], n, dtype=np.int64)
+    open_lines = np.ones(lines.shape[1:], dtype=bool)
+    for at in range(n):
+        ends = open_lines & (lines[at] != fill)
+        run[ends] = at
+        open_lines &= ~ends
+        if not open_lines.any():
+            break
+    return run
+
+
+def _is_flat_fill(lines: ImageArray, run: NDArray[np.int64], first: int, spacing_mm: float) -> bool:
+    deep = first + max(2, round(FLAT_DEPTH_MM / spacing_mm))
+    n_first = int(np.count_nonzero(run <= first + 1))
+    n_deep = int(np.count_nonzero(run <= deep))
+    if n_first < FLAT_FRAC * n_deep:
+        return False
+    return _abruptness(lines, run, run <= first + 1) >= ABRUPT_RATIO
+
+
+def _rim_depth(
+    run: NDArray[np.int64], n: int, spacing_mm: float, across_mm: FloatArray
+) -> NDArray[np.int64]:
+    """Depth of a rim that is smooth along the side; lone lines of fill do not count."""
+    band = max(RIM_BAND_MM / spacing_mm, RIM_BAND_FRAC * n)
+    depth = np.where(run <= band, run, 0)
+    size = np.maximum(1, np.round(RIM_BAND_MM / across_mm)).astype(int)
+    smooth = grey_opening(depth, size=tuple(int(x) for x in size), mode="nearest")
+    return np.asarray(np.where(smooth > 0, smooth + RIM_SPREAD_VOX, 0), dtype=np.int64)
+
+
+def _abruptness(lines: ImageArray, run: NDArray[np.int64], chosen: NDArray[np.bool_]) -> float:
+    """Median brightness of the second voxel after the fill relative to the sixth."""
+    where = np.nonzero(chosen & (run + 6 < lines.shape[0]))
+    if where[0].size == 0:
+        return 1.0
+    start = run[where]
+    second = lines[(start + 1, *where)].astype(np.float64)
+    sixth = lines[(start + 5, *where)].astype(np.float64)
+    floor = float(lines[(start - 1, *where)].mean())
+    bright = sixth - floor > np.median(sixth - floor)
+    if not bright.any():
+        return 1.0
+    return float(np.median((second - floor)[bright] / (sixth - floor)[bright]))
+
+
+def _clear(region: NDArray[np.bool_], axis: int, at_end: bool, depth: NDArray[np.int64]) -> None:
+    """Take the first ``depth`` voxels of each line from the region, in place."""
+    lines = np.moveaxis(region, axis, 0)
+    lines = lines[::-1] if at_end else lines
+    for at in range(min(int(depth.max()), lines.shape[0])):
+        lines[at] &= at >= depth
+
+
+def edge_seeds(imaged: NDArray[np.bool_], axes: tuple[int, int]) -> IntArray:
+    """Flat indices of imaged voxels where the region ends along both of two axes.
+
+    With the two axes across head-foot these are the four corner lines of an
+    axial stack. Air that reaches one is outside; a cavity that a cut face
+    opens (bowel gas in the last slice, a trachea, rectal gas) does not.
+    """
+    return np.flatnonzero(_ends_along(imaged, axes[0]) & _ends_along(imaged, axes[1]))
+
+
+def border_seeds(imaged: NDArray[np.bool_], axes: tuple[int, int]) -> IntArray:
+    """Flat indices of imaged voxels where the region ends along one of the two axes."""
+    return np.flatnonzero(_ends_along(imaged, axes[0]) | _ends_along(imaged, axes[1]))
+
+
+def _ends_along(imaged: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    """Imaged voxels with the border or a voxel not imaged within two steps along an axis."""
+    lines = np.moveaxis(imaged, axis, 0)
+    ends = np.zeros_like(lines)
+    ends[0] = ends[-1] = True
+    reach = 1 if imaged.all() else 2
+    for step in range(1, min(reach, len(lines) - 1) + 1):
+        ends[step:] |= ~lines[:-step]
+        ends[:-step] |= ~lines[step:]
+    return np.asarray(np.moveaxis(ends & lines, 0, axis))

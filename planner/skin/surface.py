@@ -1,0 +1,381 @@
+"""Entry candidates: exposed voxels of the body's outer surface, with outward normals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from planner.errors import ConfigError, GridMismatchError
+from planner.geometry import Grid, Mask
+from planner.geometry.frames import FloatArray
+from planner.skin.kernels import (
+    ByteArray,
+    ImageArray,
+    IntArray,
+    block_fractions,
+    compiled,
+    corner_seeds,
+    eroded,
+    flood,
+    reach_of,
+)
+
+NORMAL_SIGMA_MM = 4.0
+"""Gaussian width of the body whose gradient is the skin's normal."""
+
+CLEFT_WIDTH_MM = 5.0
+"""Skin that a ball of this diameter cannot reach from outside is no entry."""
+
+INSET_MM = 1e-3
+"""How far inside its voxel an entry lies, so that it is in the body for certain."""
+
+_SMOOTHING_STEP_MM = 2.5
+_FACES_KJI: IntArray = np.array(
+    [[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]], dtype=np.int64
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SkinEntries:
+    """Places on the skin where a needle may enter.
+
+    Attributes
+    ----------
+    entry_lps_mm : ndarray, shape (n, 3)
+        Centre of the exposed voxel face best aligned with the normal, pulled
+        ``INSET_MM`` into the body.
+    outward_normal_lps : ndarray, shape (n, 3)
+        Unit normal of the smoothed skin, pointing into the air.
+    voxel_kji : ndarray of int, shape (n, 3)
+        The surface voxel; ascending in k, then j, then i.
+    """
+
+    entry_lps_mm: FloatArray
+    outward_normal_lps: FloatArray
+    voxel_kji: IntArray
+
+    def __post_init__(self) -> None:
+        for array in (self.entry_lps_mm, self.outward_normal_lps, self.voxel_kji):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.voxel_kji)
+
+
+def skin_entries(
+    body: Mask,
+    *,
+    spacing_mm: float | None = None,
+    within: tuple[ArrayLike, float] | None = None,
+    imaged: Mask | None = None,
+) -> SkinEntries:
+    """Entry candidates on the outer surface of a body mask.
+
+    A voxel is a candidate when a face of it meets air that (1) connects to the
+    outside of the body, (2) can be reached by a ball of ``CLEFT_WIDTH_MM`` and
+    (3) lies in the imaged region. The border of the volume is never skin.
+
+    Parameters
+    ----------
+    body : Mask
+        The patient, from ``find_body`` or given by the user.
+    spacing_mm : float, optional
+        Smallest distance between two candidates; None keeps every surface voxel.
+    within : (centre_lps_mm, radius_mm), optional
+        Keep only candidates at most ``radius_mm`` from the centre.
+    imaged : Mask, optional
+        Where the scanner acquired data (``BodyMask.imaged``). A face towards a
+        voxel outside it is a cut, not skin. None: the whole volume.
+
+    Returns
+    -------
+    SkinEntries
+        May be empty: no skin in view is a result, not an error.
+
+    Raises
+    ------
+    ConfigError
+        If the spacing or radius is not a positive number.
+    GridMismatchError
+        If ``imaged`` lies on another grid.
+
+    Notes
+    -----
+    Thinning is greedy in (k, j, i) order, so the result is deterministic.
+    See ``docs/skin.md``.
+    """
+    grid = body.grid
+    centre_mm, radius_mm = _checked(grid, spacing_mm, within)
+    if imaged is not None and not imaged.grid.is_close(grid):
+        raise GridMismatchError(
+            "the imaged region is not on the grid of the body",
+            seen=imaged.grid.shape_kji,
+            needed=grid.shape_kji,
+        )
+    bounds = body.bounds_kji()
+    if bounds is None:
+        return _empty()
+    spacing = grid.spacing_kji_mm
+    shape = np.array(grid.shape_kji)
+    reach_vox = np.ceil(CLEFT_WIDTH_MM / spacing).astype(np.int64) + 1
+    start = np.maximum(bounds[0] - reach_vox, 0)
+    stop = np.minimum(bounds[1] + reach_vox, shape)
+    crop = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    inside = np.ascontiguousarray(body.inside[crop])
+    axial_axis = int(np.argmax(np.abs(grid.axes_lps_from_kji[2])))
+    near = _reach_box(inside.shape, start, spacing, centre_mm, radius_mm)
+    known = None if imaged is None else imaged.inside[crop]
+    voxel, bits = _exposed_faces(inside, spacing, known, near, axial_axis)
+    if len(voxel) == 0:
+        return _empty()
+    normal_axes = _smooth_normals(inside, voxel, start, shape, spacing)
+    offset_axes = _best_face(bits, normal_axes, spacing)
+    axes_mm = (voxel + start) * spacing + offset_axes
+    keep = np.ones(len(voxel), dtype=bool)
+    if centre_mm is not None:
+        keep = np.asarray(np.linalg.norm(axes_mm - centre_mm, axis=1) <= radius_mm)
+    if spacing_mm is not None:
+        keep[keep] = _thinned(axes_mm[keep], float(spacing_mm))
+    to_lps = grid.axes_lps_from_kji.T
+    return SkinEntries(
+        entry_lps_mm=axes_mm[keep] @ to_lps + grid.origin_lps_mm,
+        outward_normal_lps=normal_axes[keep] @ to_lps,
+        voxel_kji=np.ascontiguousarray((voxel + start)[keep]),
+    )
+
+
+def _checked(
+    grid: Grid, spacing_mm: float | None, within: tuple[ArrayLike, float] | None
+) -> tuple[FloatArray | None, float]:
+    if spacing_mm is not None and not (np.isfinite(spacing_mm) and spacing_mm > 0):
+        raise ConfigError("the spacing of skin entries is no length", seen=spacing_mm, needed="> 0")
+    if within is None:
+        return None, np.inf
+    centre = np.asarray(within[0], dtype=np.float64)
+    radius_mm = float(within[1])
+    if centre.shape != (3,) or not np.all(np.isfinite(centre)) or not radius_mm > 0:
+        raise ConfigError(
+            "the reach of skin entries needs a point and a positive radius",
+            seen=f"{centre.tolist()}, {radius_mm}",
+        )
+    return grid.to_axes_mm(centre), radius_mm
+
+
+def _empty() -> SkinEntries:
+    none = np.zeros((0, 3))
+    return SkinEntries(
+        entry_lps_mm=none, outward_normal_lps=none.copy(), voxel_kji=np.zeros((0, 3), np.int64)
+    )
+
+
+def _reach_box(
+    shape: tuple[int, ...],
+    start_kji: IntArray,
+    spacing_kji_mm: FloatArray,
+    centre_axes_mm: FloatArray | None,
+    radius_mm: float,
+) -> IntArray:
+    """Index ranges (3, 2) of the cropped array that can hold an entry within reach."""
+    box = np.stack([np.zeros(3), np.array(shape, dtype=np.float64)], axis=1)
+    if centre_axes_mm is not None:
+        middle = centre_axes_mm / spacing_kji_mm - start_kji
+        half = radius_mm / spacing_kji_mm + 1.0
+        box[:, 0] = np.clip(np.floor(middle - half), 0, shape)
+        box[:, 1] = np.clip(np.ceil(middle + half) + 1, 0, shape)
+    return box.astype(np.int64)
+
+
+def _exposed_faces(
+    inside: NDArray[np.bool_],
+    spacing_kji_mm: FloatArray,
+    imaged: NDArray[np.bool_] | None,
+    box: IntArray,
+    axial_axis: int,
+) -> tuple[IntArray, ByteArray]:
+    """Surface voxels (n, 3) in the box and their exposed faces, bits as in ``_FACES_KJI``."""
+    radius_mm = CLEFT_WIDTH_MM / 2
+    air = 1 - inside.view(np.uint8)
+    # Centres at which the ball fits, connected to the outside; then what it touches.
+    roomy = eroded(air, radius_mm, spacing_kji_mm)
+    flood(roomy, corner_seeds(roomy.shape, axial_axis))
+    # A discrete ball does not fill corners between voxels: one voxel of slack.
+    touched = reach_of(roomy, radius_mm + float(np.min(spacing_kji_mm)), spacing_kji_mm)
+    known = np.ones((1, 1, 1), np.bool_) if imaged is None else np.ascontiguousarray(imaged)
+    return _face_bits(inside, touched, known, _FACES_KJI, box)
+
+
+def _smooth_normals(
+    inside: NDArray[np.bool_],
+    voxel: IntArray,
+    start_kji: IntArray,
+    shape_kji: IntArray,
+    spacing_kji_mm: FloatArray,
+) -> FloatArray:
+    """Unit normals along the k, j, i axes: minus the gradient of the smoothed body.
+
+    The body is mirrored at the faces of the volume, so a surface that a cut
+    face ends keeps its direction up to the cut.
+    """
+    factor = np.maximum(1, np.round(_SMOOTHING_STEP_MM / spacing_kji_mm)).astype(np.int64)
+    step_mm = factor * spacing_kji_mm
+    stop_kji = start_kji + np.array(inside.shape)
+    margin = np.ceil(4 * NORMAL_SIGMA_MM / step_mm).astype(np.int64)
+    # Only what the surface voxels at hand can see.
+    reach = margin * factor
+    low = np.maximum(voxel.min(axis=0) - reach, 0)
+    high = np.minimum(voxel.max(axis=0) + 1 + reach, inside.shape)
+    view = np.ascontiguousarray(inside[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
+    smooth = block_fractions(view, factor)
+    for axis in range(3):
+        before = start_kji[axis] + low[axis] == 0
+        after = stop_kji[axis] == shape_kji[axis] and high[axis] == inside.shape[axis]
+        pad = int(margin[axis])
+        width = [(0, 0)] * 3
+        width[axis] = (pad, pad)
+        smooth = np.pad(smooth, width)
+        _mirror(smooth, axis, pad, before=bool(before), after=bool(after))
+        smooth = gaussian_filter1d(
+            smooth, NORMAL_SIGMA_MM / step_mm[axis], axis=axis, truncate=4.0, mode="constant"
+        )
+    at = (voxel - low + 0.5) / factor - 0.5 + margin
+    gradient = _gradients(smooth, at.astype(np.float64)) / step_mm
+    length = np.linalg.norm(gradient, axis=1, keepdims=True)
+    return np.asarray(-gradient / np.maximum(length, 1e-30))
+
+
+def _mirror(block: ImageArray, axis: int, pad: int, *, before: bool, after: bool) -> None:
+    """Fill the padding of ``axis`` in place with the mirror image where the volume ends."""
+    moved = np.moveaxis(block, axis, 0)
+    n = moved.shape[0] - 2 * pad
+    source = np.arange(pad) % (2 * n)
+    source = np.where(source < n, source, 2 * n - 1 - source)
+    if before:
+        moved[:pad] = moved[pad + source][::-1]
+    if after:
+        moved[pad + n :] = moved[pad + n - 1 - source]
+
+
+def _best_face(bits: ByteArray, normal_axes: FloatArray, spacing_kji_mm: FloatArray) -> FloatArray:
+    """Offset in mm from voxel centre to the exposed face best aligned with the normal."""
+    along = normal_axes @ _FACES_KJI.T
+    is_exposed = (bits[:, None] >> np.arange(6)) & 1
+    face = _FACES_KJI[np.argmax(np.where(is_exposed == 1, along, -np.inf), axis=1)]
+    half_mm = 0.5 * spacing_kji_mm - np.minimum(INSET_MM, 0.25 * spacing_kji_mm)
+    return np.asarray(face * half_mm)
+
+
+def _thinned(points_mm: FloatArray, spacing_mm: float) -> NDArray[np.bool_]:
+    """Greedy choice, in order, of points at least ``spacing_mm`` apart."""
+    if len(points_mm) == 0:
+        return np.zeros(0, dtype=bool)
+    # A cell with this edge has a diagonal of spacing_mm: it holds at most one chosen point.
+    cell = np.floor((points_mm - points_mm.min(axis=0)) / (spacing_mm / np.sqrt(3.0)))
+    cells = cell.astype(np.int64) + 2
+    size = cells.max(axis=0) + 3
+    key = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
+    return np.asarray(_thin(points_mm, key, size, spacing_mm * spacing_mm))
+
+
+@compiled
+def _face_bits(
+    inside: NDArray[np.bool_],
+    touched: ByteArray,
+    imaged: NDArray[np.bool_],
+    faces: IntArray,
+    box: IntArray,
+) -> tuple[IntArray, ByteArray]:  # pragma: no cover
+    """Surface voxels and face bits; ``touched`` is 2 where a ball from outside reaches."""
+    nk, nj, ni = inside.shape
+    is_all_imaged = imaged.size == 1
+    voxel = np.empty((4096, 3), dtype=np.int64)
+    bits = np.empty(4096, dtype=np.uint8)
+    n = 0
+    for k in range(box[0, 0], box[0, 1]):
+        for j in range(box[1, 0], box[1, 1]):
+            for i in range(box[2, 0], box[2, 1]):
+                if not inside[k, j, i] or not (is_all_imaged or imaged[k, j, i]):
+                    continue
+                if (
+                    0 < k < nk - 1
+                    and 0 < j < nj - 1
+                    and 0 < i < ni - 1
+                    and inside[k, j, i - 1]
+                    and inside[k, j, i + 1]
+                    and inside[k, j - 1, i]
+                    and inside[k, j + 1, i]
+                    and inside[k - 1, j, i]
+                    and inside[k + 1, j, i]
+                ):
+                    continue
+                found = 0
+                for f in range(6):
+                    a, b, c = k + faces[f, 0], j + faces[f, 1], i + faces[f, 2]
+                    if not (0 <= a < nk and 0 <= b < nj and 0 <= c < ni):
+                        continue
+                    if inside[a, b, c] or not (is_all_imaged or imaged[a, b, c]):
+                        continue
+                    if touched[a, b, c] == 2:
+                        found |= 1 << f
+                if found:
+                    if n == bits.size:
+                        more = np.empty((2 * n, 3), dtype=np.int64)
+                        more[:n] = voxel
+                        voxel = more
+                        wider = np.empty(2 * n, dtype=np.uint8)
+                        wider[:n] = bits
+                        bits = wider
+                    voxel[n, 0], voxel[n, 1], voxel[n, 2] = k, j, i
+                    bits[n] = found
+                    n += 1
+    return voxel[:n], bits[:n]
+
+
+@compiled
+def _gradients(smooth: ImageArray, at: FloatArray) -> FloatArray:  # pragma: no cover
+    """Central differences per voxel step at continuous indices, trilinear."""
+    out = np.zeros(at.shape)
+    for n in range(at.shape[0]):
+        k0, j0, i0 = int(at[n, 0]), int(at[n, 1]), int(at[n, 2])
+        fk, fj, fi = at[n, 0] - k0, at[n, 1] - j0, at[n, 2] - i0
+        for dk in range(2):
+            wk = fk if dk else 1.0 - fk
+            for dj in range(2):
+                wj = fj if dj else 1.0 - fj
+                for di in range(2):
+                    w = wk * wj * (fi if di else 1.0 - fi)
+                    if w == 0.0:
+                        continue
+                    k, j, i = k0 + dk, j0 + dj, i0 + di
+                    out[n, 0] += w * (smooth[k + 1, j, i] - smooth[k - 1, j, i]) * 0.5
+                    out[n, 1] += w * (smooth[k, j + 1, i] - smooth[k, j - 1, i]) * 0.5
+                    out[n, 2] += w * (smooth[k, j, i + 1] - smooth[k, j, i - 1]) * 0.5
+    return out
+
+
+@compiled
+def _thin(
+    points: FloatArray, key: IntArray, size: IntArray, least2: float
+) -> NDArray[np.bool_]:  # pragma: no cover
+    keep = np.zeros(points.shape[0], dtype=np.bool_)
+    chosen = dict()  # noqa: C408 - numba's typed dict is inferred from use
+    chosen[np.int64(-1)] = np.int64(-1)
+    for n in range(points.shape[0]):
+        ok = True
+        for dk in range(-2, 3):
+            for dj in range(-2, 3):
+                for di in range(-2, 3):
+                    near = key[n] + (dk * size[1] + dj) * size[2] + di
+                    if near in chosen:
+                        m = chosen[near]
+                        d2 = 0.0
+                        for a in range(3):
+                            d2 += (points[n, a] - points[m, a]) ** 2
+                        if d2 < least2:
+                            ok = False
+        if ok:
+            keep[n] = True
+            chosen[key[n]] = np.int64(n)
+    return keep
