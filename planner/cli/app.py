@@ -103,6 +103,12 @@ def plan(
     series: Annotated[
         str | None, typer.Option(metavar="UID|NUMBER", help="Which series, if several.")
     ] = None,
+    allow_unknown_frame: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-unknown-frame", help="Accept a series that names no frame of reference."
+        ),
+    ] = None,
     structures: Structures = None,
     role: Annotated[
         list[str] | None,
@@ -174,6 +180,7 @@ def plan(
         "procedure": procedure,
         "frame": frame,
         "series": series,
+        "allow_unknown_frame": allow_unknown_frame,
         "structures": structures,
         "label_names": label_names,
         "label_table": label_table,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,6 +21,10 @@ def run_inspect(console: Console, path: Path, *, as_json: bool) -> ExitCode:
         report = inspect_path(path)
     console.result(_json(report.to_json_dict()) if as_json else report.to_text())
     return ExitCode.OK if any(v.plannable for v in report.volumes) else ExitCode.NOT_FEASIBLE
+
+
+if TYPE_CHECKING:
+    from planner.io.plan_document import PlanDocument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,11 @@ def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> Ex
             param_hint="--image",
         )
     with console.stage("reading the image"):
-        volume = load_volume(request.image, series=document.image.series_instance_uid)
+        volume = load_volume(
+            request.image,
+            series=_series_of(document, request.image),
+            allow_unknown_frame=document.frame.frame_of_reference_uid is None,
+        )
     with console.stage("reading the structures"):
         structures = load_structures(
             list(request.structures),
@@ -63,6 +72,14 @@ def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> Ex
         )
     console.result(_json(report.to_json_dict()) if as_json else report.to_text())
     return ExitCode.OK if report.ok else ExitCode.NOT_FEASIBLE
+
+
+def _series_of(document: PlanDocument, image: Path) -> str | None:
+    """The series, and the part of it, that a plan was made on; None for a volume file."""
+    uid, part = document.image.series_instance_uid, document.image.part
+    if uid is None or image.is_file():
+        return None
+    return uid if part is None else f"{uid}:{part}"
 
 
 def run_procedures(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from planner.errors import InputError, UnsupportedObjectError
+from planner.errors import InputError, SeriesChoiceError, UnsupportedObjectError
 from planner.geometry import ImageSource, Volume
 from planner.io.catalogue import CatalogueEntry, read_catalogue
 from planner.io.image_file import is_image_file, open_image_file
@@ -57,6 +57,13 @@ def load_volume(
     """
     where = existing_path(path)
     if where.is_file():
+        if series is not None:
+            raise SeriesChoiceError(
+                "a file holds one volume: no series can be chosen from it",
+                seen=f"series {series}",
+                where=where.name,
+                fix="Leave the series out, or give the folder.",
+            )
         return _load_file(where)
     entry = choose(read_catalogue(where), series, where, allow_unknown_frame=allow_unknown_frame)
     if allow_unknown_frame and not entry.problems:

@@ -86,6 +86,8 @@ class Protocol:
     approach_side: str | None = None
     approach_evidence: str = ""
     sources: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+    """What the procedure asks for that the search does not check."""
     sha256: str = ""
 
     def margin_rule(self, structure_class: str | None) -> MarginRule | None:

@@ -129,6 +129,7 @@ def _protocol(record: ProtocolRecord) -> Protocol:
         approach_side=approach.side,
         approach_evidence=_approach_evidence(approach.axial_deg, approach.craniocaudal_deg),
         sources=content.sources,
+        not_checked=content.not_checked,
         sha256=record.sha256,
     )
 

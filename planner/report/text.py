@@ -82,6 +82,7 @@ def not_checked_texts(result: PlanResult) -> list[str]:
     checked = {f.constraint for t in result.trajectories for f in t.findings}
     if not any(c.startswith(_MR_CHECKS) for c in checked):
         texts.append("MR distortion near metal and the needle's own artefact")
+    texts += [plain(text) for text in result.protocol.not_checked]
     soft = [
         plain(use.name) for use in result.uses if not use.hard and _is_obstacle(result, use.name)
     ]

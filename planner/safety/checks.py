@@ -220,6 +220,11 @@ class CutFaces:
             is_cut[axis, 1] = np.take(body.inside, -1, axis=axis).any()
         return cls(grid=body.grid, is_cut=is_cut)
 
+    def is_cut_along(self, direction_lps: FloatArray) -> bool:
+        """Whether a face that looks along a direction, either way, cuts the body."""
+        along = np.abs(self.grid.axes_lps_from_kji.T @ direction_lps)
+        return bool(self.is_cut[int(np.argmax(along))].any())
+
     def room_mm(self, points_lps_mm: FloatArray) -> FloatArray:
         """Distance from points to the nearest cut face's plane, inf without one; shape (n,).
 

@@ -56,7 +56,25 @@ def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
         alone = np.flatnonzero(matrix[row] & (n_failed == 1))
         explanations.append(_explain(question, name, removed, alone))
     explanations.sort(key=lambda e: (e.opens_at is None, -e.n_only_this, -e.n_removed))
-    return (_summary(names, matrix, n_failed), *explanations)
+    return (_summary(names, matrix, n_failed), *_target_inside(question), *explanations)
+
+
+def _target_inside(question: Question) -> tuple[Explanation, ...]:
+    """The obstacles that the tip itself would be in."""
+    tip = question.batch.tip_lps_mm[0]
+    return tuple(
+        Explanation(
+            code="target_inside",
+            message=(
+                f"The target lies inside '{item.obstacle.name}', which is to be avoided. If it "
+                "is what the needle is for, give it the role target or allowed "
+                f"(--role {item.obstacle.name}=target)."
+            ),
+            constraint=item.obstacle.constraint,
+        )
+        for item in question.traced
+        if bool(item.obstacle.structure.mask.contains(tip))
+    )
 
 
 def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import ConfigError, FrameMismatchError, OutsideVolumeError, TargetError
 from planner.geometry import Mask, Volume
+from planner.geometry.frames import LEFT_LPS
 from planner.geometry.threads import use_threads
 from planner.geometry.walk import BodyWalker
 from planner.model import (
@@ -110,6 +111,9 @@ class PlanningSession:
             self.body, self.body_source, self._imaged, self._body_warnings = self._find_body()
         self._cut_faces = CutFaces.of(self.body)
         self._walker = BodyWalker(self.body)
+        self._midline = Midline(
+            self.structures, self.body, is_cut_laterally=self._cut_faces.is_cut_along(LEFT_LPS)
+        )
         self._skin: SkinEntries | None = None
         self._forbidden: NDArray[np.bool_] | None = None
 
@@ -244,7 +248,6 @@ class PlanningSession:
                 self.body, spacing_mm=self.options.entry_spacing_mm, imaged=self._imaged
             )
             self._forbidden = self._forbidden_entries(self._skin)
-            self._midline = Midline(self.structures, self._skin.entry_lps_mm)
         skin = self._skin
         offset = skin.entry_lps_mm - target.point_lps_mm
         near = np.einsum("ij,ij->i", offset, offset) <= self._reach_mm**2

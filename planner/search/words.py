@@ -9,46 +9,52 @@ from planner.geometry.frames import FloatArray
 from planner.model import Angles, StructureSet
 
 _MIDLINE_WINDOW_MM = 30.0
+_SPARSE_PER_AXIS = 40
 
 
 class Midline:
     """Where the patient's middle is, at any level.
 
     The middle of the spinal canal or thecal sac where one was given, else the
-    middle of the skin, within 30 mm head- and footwards of a level.
+    middle of the body within 30 mm head- and footwards of a level. Where the
+    image cuts the body on the left or right, its middle is not the patient's:
+    then the zero of the scanner's coordinates is used, and said.
 
     Parameters
     ----------
     structures : StructureSet
-    skin_lps_mm : ndarray, shape (n, 3)
-        Points on the skin.
+    body : Mask
+    is_cut_laterally : bool
+        Whether a left or right face of the image cuts the body.
     """
 
-    def __init__(self, structures: StructureSet, skin_lps_mm: FloatArray) -> None:
+    def __init__(self, structures: StructureSet, body: Mask, *, is_cut_laterally: bool) -> None:
         self._sources = [
-            (structure.name, _sparse_points(structure.mask))
+            (f"midline ({structure.name})", _sparse_points(structure.mask))
             for structure in structures.structures
             if structure.structure_class == "spinal_canal"
         ]
-        self._sources.append(("middle of the body", skin_lps_mm))
+        if not is_cut_laterally:
+            self._sources.append(("midline (middle of the body)", _sparse_points(body)))
 
     def at(self, tip_lps_mm: FloatArray) -> tuple[float, str]:
-        """The midline's LPS x (mm) at the tip's level, and what it was taken from."""
+        """The midline's LPS x (mm) at the tip's level, and what it is called."""
         for name, points in self._sources:
             near = points[np.abs(points[:, 2] - tip_lps_mm[2]) <= _MIDLINE_WINDOW_MM, 0]
             if near.size:
                 return float(0.5 * (near.min() + near.max())), name
-        return 0.0, "scanner axis"
+        return 0.0, "the scanner's centre line"
 
 
 def _sparse_points(mask: Mask) -> FloatArray:
-    """Every second voxel of a mask along each axis, LPS mm."""
+    """Some thousand voxels of a mask, evenly spread, LPS mm."""
     bounds = mask.bounds_kji()
     if bounds is None:
         return np.zeros((0, 3))
     start, stop = bounds
-    window = tuple(slice(a, b, 2) for a, b in zip(start, stop, strict=True))
-    return mask.grid.to_lps(start + 2 * np.argwhere(mask.inside[window]))
+    step = np.maximum((stop - start) // _SPARSE_PER_AXIS, 1)
+    window = tuple(slice(a, b, n) for a, b, n in zip(start, stop, step, strict=True))
+    return mask.grid.to_lps(start + step * np.argwhere(mask.inside[window]))
 
 
 def entry_words(
@@ -57,10 +63,11 @@ def entry_words(
     """For example ``"entry 62 mm left of midline, 24 degrees towards midline, ..."``."""
     lateral = float(entry_lps_mm[0]) - midline[0]
     side = "left" if lateral > 0 else "right"
-    where = f"{abs(lateral):.0f} mm {side} of midline" if abs(lateral) >= 0.5 else "on the midline"
+    name = midline[1]
+    where = f"{abs(lateral):.0f} mm {side} of {name}" if abs(lateral) >= 0.5 else f"on {name}"
     return ", ".join(
         [
-            f"entry {where} ({midline[1]})",
+            f"entry {where}",
             _axial_words(lateral, angles.axial_deg),
             _tilt_words(angles.craniocaudal_deg),
             f"depth {length_mm:.0f} mm",

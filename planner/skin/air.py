@@ -149,8 +149,8 @@ def dark_outside(
     imaged: NDArray[np.bool_],
     seeds: IntArray,
     *,
-    least_mm: float = 0.0,
     walls: tuple[int, ...] = (),
+    least_mm: float = 0.0,
 ) -> ByteArray:
     """Voxels under ``threshold`` that connect to ``seeds`` by a passage two voxels wide.
 
@@ -161,33 +161,41 @@ def dark_outside(
     ----------
     seeds : ndarray of int
         Flat indices, from ``edge_seeds``.
-    least_mm : float
-        Half the width of the narrowest passage, if more than a voxel.
     walls : tuple of int
-        Axes whose two volume faces also narrow a passage: a dark layer along
-        them, thinner than twice ``least_mm``, is the image fading, not air.
+        Axes along which a dark layer at the border of the imaged region,
+        thinner than ``least_mm``, is the image fading and not air.
+    least_mm : float
+        See ``walls``.
     """
     dark = np.asarray((image < threshold) & imaged, dtype=np.uint8)
-    radius_mm = max(float(np.sort(spacing_kji_mm)[1]) * 1.01, least_mm)
-    width = [(1, 1) if axis in walls else (0, 0) for axis in range(3)]
-    inner = tuple(slice(w[0], n + w[0]) for w, n in zip(width, dark.shape, strict=True))
-    roomy = np.pad(np.asarray(dark | (imaged == 0), dtype=np.uint8), width)
-    core = np.ascontiguousarray(eroded(roomy, radius_mm, spacing_kji_mm)[inner] & dark)
-    if walls:
-        seeds = _near(seeds, core, radius_mm, spacing_kji_mm)
+    for axis in walls:
+        _clear_rim(dark, imaged, axis, least_mm / float(spacing_kji_mm[axis]))
+    radius_mm = float(np.sort(spacing_kji_mm)[1]) * 1.01
+    roomy = np.asarray(dark | (imaged == 0), dtype=np.uint8)
+    core = np.asarray(eroded(roomy, radius_mm, spacing_kji_mm) & dark, dtype=np.uint8)
     reached = reached_from(core, seeds)
     return np.asarray(dilated(reached, radius_mm, spacing_kji_mm) & dark, dtype=np.uint8)
 
 
-def _near(
-    seeds: IntArray, core: ByteArray, radius_mm: float, spacing_kji_mm: FloatArray
-) -> IntArray:
-    """Voxels of ``core`` within reach of a seed: walls keep the core itself off the edges."""
-    spot = np.zeros(core.size, dtype=np.uint8)
-    spot[seeds] = 1
-    reach_mm = 1.8 * radius_mm + float(np.sort(spacing_kji_mm)[1])
-    around = dilated(spot.reshape(core.shape), reach_mm, spacing_kji_mm)
-    return np.flatnonzero(around & core)
+def _clear_rim(dark: ByteArray, imaged: NDArray[np.bool_], axis: int, least_vox: float) -> None:
+    """Take dark runs shorter than ``least_vox``, from either border along an axis, out in place."""
+    for at_end in (False, True):
+        lines, known = np.moveaxis(dark, axis, 0), np.moveaxis(imaged, axis, 0)
+        if at_end:
+            lines, known = lines[::-1], known[::-1]
+        run = np.zeros(lines.shape[1:], dtype=np.int64)
+        is_open = np.ones(lines.shape[1:], dtype=bool)
+        for at in range(len(lines)):
+            is_dark = lines[at] == 1
+            is_open &= is_dark | (~known[at] & (run == 0))
+            run += is_open & is_dark
+            if not is_open.any() or run[is_open].min() >= least_vox:
+                break
+        first = np.argmax(known, axis=0)
+        is_rim = (run > 0) & (run < least_vox)
+        for step in range(int(run[is_rim].max(initial=0))):
+            j, i = np.nonzero(is_rim & (run > step))
+            lines[first[j, i] + step, j, i] = 0
 
 
 def _trial(

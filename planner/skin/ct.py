@@ -12,8 +12,11 @@ from planner.skin.outline import trunk_outline
 from planner.skin.padding import Imaged, circle_of_ct
 
 CT_THRESHOLD_HU = -350.0
-"""Air is -1000 HU and fat about -100 HU; radiotherapy planning uses -400 to -300 HU for the body.
-Above the half-way -550 HU because blankets and mattresses lie at -900 to -500 HU."""
+"""Finds the body: above blankets, foam and mattress covers (-950 to -500 HU), under fat (-100 HU).
+Within the -400 to -300 HU that radiotherapy planning uses for the external contour."""
+
+CT_EDGE_HU = -550.0
+"""Places its edge: half-way between air and fat."""
 
 
 def ct_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
@@ -37,7 +40,7 @@ def ct_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
     outside = outline.padded == 0
     if not outside.any():
         return whole(image, ())
-    level = np.full(image.coarse.shape, CT_THRESHOLD_HU, dtype=np.float32)
+    level = np.full(image.coarse.shape, CT_EDGE_HU, dtype=np.float32)
     edge = outline.edge(image).astype(bool)
     air_level = float(np.median(image.coarse[outside]))
     body_level = float(np.median(image.coarse[edge])) if edge.any() else float("nan")

@@ -20,6 +20,7 @@ IntArray = NDArray[np.int64]
 ImageArray = NDArray[np.float32]
 AxesTriple = tuple[bool, bool, bool]
 
+CORNER_VOX = 3
 EVERY_AXIS: AxesTriple = (True, True, True)
 
 _Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
@@ -82,8 +83,15 @@ def flood(state: ByteArray, seeds: IntArray, along: AxesTriple = EVERY_AXIS) -> 
 
 
 def corner_seeds(shape_kji: tuple[int, ...], axis: int) -> IntArray:
-    """Flat indices of the voxels on the four edges of a volume that run along ``axis``."""
-    ranges = [np.arange(n) if a == axis else np.array([0, n - 1]) for a, n in enumerate(shape_kji)]
+    """Flat indices of the voxels along the four edges of a volume that run along ``axis``.
+
+    A few voxels wide, so that a speck at a corner does not hide the air beside it.
+    """
+    ranges = []
+    for a, n in enumerate(shape_kji):
+        at = np.arange(n)
+        is_end = (at < CORNER_VOX) | (at >= n - CORNER_VOX)
+        ranges.append(at if a == axis else at[is_end])
     index = np.ravel_multi_index(np.meshgrid(*ranges, indexing="ij"), shape_kji)
     return np.unique(index)
 

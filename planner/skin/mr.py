@@ -63,8 +63,8 @@ def mr_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
         image.coarse_mm,
         image.coarse_imaged,
         edge_seeds(image.coarse_imaged, image.lateral_axes),
-        least_mm=RIM_BAND_MM / 2,
         walls=image.lateral_axes,
+        least_mm=RIM_BAND_MM,
     )
     outline = trunk_outline(np.asarray(1 - outside, dtype=np.uint8), image)
     if outline is None or not (outline.padded == 0).any():

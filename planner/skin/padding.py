@@ -20,7 +20,7 @@ from planner.skin.kernels import ImageArray, IntArray
 MIN_FILL_FRAC = 0.02
 """A face with fewer constant voxels than this carries no fill."""
 
-RIM_BAND_MM = 6.0
+RIM_BAND_MM = 8.0
 RIM_BAND_FRAC = 0.03
 """Deepest curved rim: the larger of the two, the second as a fraction of the extent."""
 

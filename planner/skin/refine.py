@@ -82,15 +82,13 @@ def refined(
     taps = _taps(spacing_kji_mm) if smooth else np.array([0.0, 0.0, 0.0])
     low, high = (np.array(x, dtype=np.int64) for x in zip(*box, strict=True))
     state = _classify(values, level, core + reach, imaged, factor, taps, low, high)
-    body = _settled(state, imaged[full], connecting_axes(spacing_kji_mm), spacing_kji_mm)
+    body = _settled(state, connecting_axes(spacing_kji_mm), spacing_kji_mm)
     out = np.zeros(values.shape, dtype=np.uint8)
     out[full] = body & imaged[full]
     return out
 
 
-def _settled(
-    state: ByteArray, imaged: NDArray[np.bool_], along: AxesTriple, spacing_kji_mm: FloatArray
-) -> ByteArray:
+def _settled(state: ByteArray, along: AxesTriple, spacing_kji_mm: FloatArray) -> ByteArray:
     """Body (0/1): outer dark and sheets off, parts without hold off, gaps and holes filled."""
     flood(state, _beside(state, _DARK, _AIR, np.array(along)), along)
     body = opened(_IS_BODY[state], SHEET_MM / 2, spacing_kji_mm)
@@ -98,7 +96,7 @@ def _settled(
     held = np.where(held == _DARK, np.uint8(_BAND), held)
     held = _SEEK_BODY[held]
     flood(held, _beside(held, 1, _CORE, np.ones(3, np.bool_)))
-    body = closed(np.asarray((held >= 2) | ~imaged, dtype=np.uint8), GAP_MM / 2, spacing_kji_mm)
+    body = closed(np.asarray(held >= 2, dtype=np.uint8), GAP_MM / 2, spacing_kji_mm)
     rest = np.where(state == _AIR, np.uint8(_AIR), np.uint8(_DARK))
     rest[body == 1] = _CORE
     flood(rest, _beside(rest, _DARK, _AIR, np.array(along)), along)

@@ -205,7 +205,7 @@ def test_folds_of_cloth_are_left_out(points: np.ndarray) -> None:
     gap_mm, voxel_mm = skin_gap_mm(found, TRUNK)
     # Where a fold comes within two voxels of the skin, the pocket beside it is closed off.
     assert np.mean(np.abs(gap_mm) <= voxel_mm) >= 0.93
-    assert -0.9 < gap_mm.min()
+    assert gap_mm.min() > -0.9
     assert gap_mm.max() < 6.0
 
 
@@ -288,9 +288,9 @@ def test_flipped_or_permuted_axes_give_the_same_body(
 def ct_values(points: np.ndarray, grid: Grid) -> np.ndarray:
     """A trunk on a curved table with a foam mattress, under a blanket."""
     rng = np.random.default_rng(5)
-    hu = -1000.0 + 900.0 * cover(TRUNK, points, 1.7)
-    hu += 150.0 * cover(TRUNK.shrunk(20.0), points, 1.7)
-    hu -= 1040.0 * cover(Cylinder((40.0, -30.0), (25.0, 20.0)), points, 1.7)
+    hu = -1000.0 + 900.0 * cover(TRUNK, points, 1.2)
+    hu += 150.0 * cover(TRUNK.shrunk(20.0), points, 1.2)
+    hu -= 1040.0 * cover(Cylinder((40.0, -30.0), (25.0, 20.0)), points, 1.2)
     table = np.hypot(points[..., 0], points[..., 1] + 250.0)
     shell = (np.abs(table - 362.0) < 1.5) | (np.abs(table - 390.0) < 1.5)
     hu = np.where(shell, -150.0, hu)
@@ -388,6 +388,6 @@ def test_quality_numbers_have_their_meaning(grid: Grid, signal: np.ndarray) -> N
     found = find_body(mr_volume(grid, rician(signal, 12.0)))
     assert found.contrast > 20.0
     assert found.air_level == pytest.approx(15.0, abs=4.0)  # Rayleigh mean of sigma 12
-    assert 600.0 < found.body_level < 950.0
+    assert 350.0 < found.body_level < 950.0  # muscle to fat
     assert found.body_frac == pytest.approx(found.mask.inside.mean())
     assert found.imaged.inside.all()
