@@ -34,9 +34,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(BENCH_READY)
-	set -e; for bench in benchmarks/bench_*.py; do \
-		echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench; \
-	done
+	PYTHONPATH=. $(BIN)/python -m benchmarks.run
 
 clean:
 	rm -rf demo_out bench_out .pytest_cache .mypy_cache .ruff_cache .hypothesis

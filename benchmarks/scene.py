@@ -23,6 +23,7 @@ class BenchScene:
     target_lps_mm: np.ndarray
 
     def obstacle(self, name: str) -> Mask:
+        """The mask of a structure."""
         return self.structures[name].mask
 
 

@@ -32,15 +32,24 @@ from planner.geometry.volume import Mask, read_only_bytes
 
 _ROUNDING_MM2 = 1e-4
 """Taken off every interpolated squared distance: float32 storage and integer units."""
-_MIN_STEP_MM = 0.5
-_STEP_LOSS_MM = 0.04
+_MIN_STEP_MM = 0.7
+_STEP_LOSS_MM = 0.08
 """What a bound may lose between two samples: l^2 / (8 d) for a step of l at distance d."""
-_RELAXED = 1.7
+_RELAXED = 1.85
 """Factor on the step that the concave bound could allow if the next bound is no smaller."""
 _PIECE_MM = 4.0
 _MAX_PENDING = 6
 _LAST_STEP_MM = 1e-9
-_LEAST_AXES = 1024
+SHARE_MM = 4.0
+"""An axis whose entry lies at most this far from the last traced one's may take over
+its answer, where that is still certain: a field should reach this much beyond the
+clear distance, and axes should be given in coherent order."""
+_SHARE_LOSS_MM = 0.15
+"""How much looser than its own a taken-over bound may be, about."""
+_DEEPER_STEPS = 12
+_RUN = 1024
+"""Answers are taken over within runs of this many axes: a fixed number, so that the
+result does not depend on how many threads there are."""
 
 REJECTED = -1.0
 """Bound returned for an axis that comes nearer than required."""
@@ -103,7 +112,8 @@ class TraceTarget:
         field = self.field
         enough = np.minimum(clear, field.cap_mm)
 
-        def trace(low: int, high: int) -> None:
+        def trace(first_run: int, stop_run: int) -> None:
+            low, high = first_run * _RUN, min(stop_run * _RUN, active.shape[0])
             _trace_of(
                 field.squared_mm2,
                 self._lattice,
@@ -119,7 +129,7 @@ class TraceTarget:
                 out[low:high],
             )
 
-        in_chunks(trace, active.shape[0], least=_LEAST_AXES)
+        in_chunks(trace, -(-active.shape[0] // _RUN), least=1)
         return out
 
 
@@ -179,12 +189,12 @@ def _nearest(x, first, step, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _surely_nearer(sq, lattice, x, y, z, required):  # type: ignore[no-untyped-def]
-    """Whether the nearest sample's distance plus the way to it is below ``required``."""
+def _upper_bound(sq, lattice, x, y, z):  # type: ignore[no-untyped-def]
+    """An upper bound of the distance (below the cap): nearest sample plus the way to it."""
     k, wk = _nearest(x, lattice[0, 0], lattice[1, 0], sq.shape[0])
     j, wj = _nearest(y, lattice[0, 1], lattice[1, 1], sq.shape[1])
     i, wi = _nearest(z, lattice[0, 2], lattice[1, 2], sq.shape[2])
-    return math.sqrt(sq[k, j, i] + _ROUNDING_MM2) + math.sqrt(wk + wj + wi) < required
+    return math.sqrt(sq[k, j, i] + _ROUNDING_MM2) + math.sqrt(wk + wj + wi)
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -200,22 +210,48 @@ def _between_squared(squared_0, squared_1, length):  # type: ignore[no-untyped-d
 
 
 @nb.njit(cache=True, nogil=True)
+def _deepest(sq, lattice, x, y, z, ux, uy, uz, t, length, slope):  # type: ignore[no-untyped-def]
+    """Least upper bound of the distance just beyond t, plus ``slope`` times the way there."""
+    least = np.inf
+    for _ in range(_DEEPER_STEPS):
+        px, py, pz = x + t * ux, y + t * uy, z + t * uz
+        upper = _upper_bound(sq, lattice, px, py, pz) + slope * t
+        if upper > least:
+            break
+        least = upper
+        t = min(t + 1.0, length)
+    return least
+
+
+@nb.njit(cache=True, nogil=True)
 def _trace_one(  # type: ignore[no-untyped-def]
-    sq, lattice, bounds, cap_squared, inside, spacing, end, entry, required, clear, pending
+    sq, lattice, bounds, cap_squared, inside, spacing, end, entry, required, clear, pending, seen
 ):
+    """Certified bound of one axis; what it says of its neighbours goes into ``seen``.
+
+    ``seen[0]``: lower bound for every axis with the same end whose entry lies
+    within SHARE_MM of this one's (it is at most SHARE_MM * t / length away at
+    t); ``seen[1]``: about how large that bound could be; ``seen[2]``: upper
+    bound for such an axis.
+    """
     x, y, z = end[0], end[1], end[2]
     ux, uy, uz = entry[0] - x, entry[1] - y, entry[2] - z
     length = math.sqrt(ux * ux + uy * uy + uz * uz)
+    seen[0], seen[1], seen[2] = -np.inf, np.inf, np.inf
     if not length > 0.0:
         return REJECTED
     ux, uy, uz = ux / length, uy / length, uz / length
+    slope = SHARE_MM / length
     required_squared = required * required
     n_pending = 0
     least = clear
     least_squared = clear * clear
     at = 0.0
     here = _lower_squared(sq, lattice, bounds, cap_squared, x, y, z)
-    if here < required_squared and _surely_nearer(sq, lattice, x, y, z, required):
+    shared = math.sqrt(here) if here > 0.0 else 0.0
+    about = shared
+    if here < required_squared and _upper_bound(sq, lattice, x, y, z) < required:
+        seen[2] = _deepest(sq, lattice, x, y, z, ux, uy, uz, 0.0, length, slope)
         return REJECTED
     while length - at > _LAST_STEP_MM:
         distance = math.sqrt(here) if here > 0.0 else 0.0
@@ -235,7 +271,9 @@ def _trace_one(  # type: ignore[no-untyped-def]
             ahead = _lower_squared(sq, lattice, bounds, cap_squared, px, py, pz)
             between = _between_squared(here, ahead, advance)
         if between < required_squared:
-            if ahead < required_squared and _surely_nearer(sq, lattice, px, py, pz, required):
+            if ahead < required_squared and _upper_bound(sq, lattice, px, py, pz) < required:
+                seen[0] = -np.inf
+                seen[2] = _deepest(sq, lattice, x, y, z, ux, uy, uz, t, length, slope)
                 return REJECTED
             if n_pending > 0 and (pending[n_pending - 1, 1] >= at or n_pending == pending.shape[0]):
                 pending[n_pending - 1, 1] = t
@@ -248,11 +286,17 @@ def _trace_one(  # type: ignore[no-untyped-def]
         elif between < least_squared:
             least_squared = between
             least = math.sqrt(between)
+        away = slope * t
+        if shared > 0.0 and between < (shared + away) ** 2:
+            shared = (math.sqrt(between) if between > 0.0 else 0.0) - away
+        if ahead < (about - away) ** 2:
+            about = math.sqrt(ahead) + away if ahead > 0.0 else away
         at = t
         here = ahead
     for m in range(n_pending):
         if _comes_nearer(inside, spacing, end, entry, length, pending[m], required):
             return REJECTED
+    seen[0], seen[1] = shared, about
     return least
 
 
@@ -273,14 +317,42 @@ def _comes_nearer(inside, spacing, end, entry, length, stretch, required):  # ty
     return False
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _gap(a, b):  # type: ignore[no-untyped-def]
+    return math.sqrt((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2)
+
+
+@nb.njit(cache=True, nogil=True)
+def _taken_over(seen, aside, required, enough):  # type: ignore[no-untyped-def]
+    """A neighbour's answer for an axis whose end lies ``aside`` of its own; NaN if none."""
+    lower, upper = seen[0] - aside, seen[2] + aside
+    if upper < required:
+        return REJECTED
+    if lower >= enough:
+        return enough
+    if lower >= required and seen[1] + aside - lower <= _SHARE_LOSS_MM:
+        return lower
+    return np.nan
+
+
 @nb.njit(cache=True, nogil=True)
 def _trace_of(  # type: ignore[no-untyped-def]
     sq, lattice, bounds, cap_squared, inside, spacing, ends, entries, required, clear, active, out
 ):
     pending = np.empty((_MAX_PENDING, 2))
+    seen = np.empty(3)
+    cap = math.sqrt(cap_squared)
+    traced = -1
     for m in range(active.shape[0]):
         c = active[m]
-        out[m] = _trace_one(
+        if m % _RUN == 0:
+            traced = -1
+        if traced >= 0 and _gap(entries[c], entries[traced]) <= SHARE_MM:
+            aside = _gap(ends[c], ends[traced])
+            out[m] = _taken_over(seen, aside, required, clear[m])
+            if not np.isnan(out[m]):
+                continue
+        bound = _trace_one(
             sq,
             lattice,
             bounds,
@@ -290,6 +362,9 @@ def _trace_of(  # type: ignore[no-untyped-def]
             ends[c],
             entries[c],
             required,
-            clear[m],
+            min(clear[m] + SHARE_MM, cap),
             pending,
+            seen,
         )
+        out[m] = min(bound, clear[m])
+        traced = c

@@ -230,7 +230,10 @@ class CutFaces:
 
         A path is straight, so its nearest point to a plane is one of its ends.
         """
-        at = self.grid.to_axes_mm(points_lps_mm)
+        return self.room_at_axes_mm(self.grid.to_axes_mm(points_lps_mm))
+
+    def room_at_axes_mm(self, at: FloatArray) -> FloatArray:
+        """The same for points in the grid's millimetre axes."""
         spacing = self.grid.spacing_kji_mm
         room = np.full(at.shape[0], np.inf)
         for axis in range(3):

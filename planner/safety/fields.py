@@ -11,12 +11,10 @@ from planner.geometry import Grid, Mask
 from planner.geometry.clearance import MaskIndex
 from planner.geometry.distance import distance_field
 from planner.geometry.frames import FloatArray
-from planner.geometry.trace import TraceTarget
+from planner.geometry.trace import SHARE_MM, TraceTarget
 from planner.geometry.walk import BodyWalker
 from planner.safety.obstacles import Obstacle
 
-_FAR_STEP_MM = 3.0
-"""How far beyond the clear distance a field reaches: lets tracing take longer steps."""
 _SPARE_REACH_MM = 30.0
 """Fields cover this much more than one target needs, so that it may be moved."""
 
@@ -48,7 +46,7 @@ class FieldCache:
         """A field that answers within ``reach_mm`` of a centre, built if need be."""
         mask = obstacle.structure.mask
         needed = reach_block(mask.grid, centre_lps_mm, reach_mm)
-        cap_mm = obstacle.clear_mm + radius_mm + _FAR_STEP_MM
+        cap_mm = obstacle.clear_mm + radius_mm + SHARE_MM
         kept = self._fields.get(obstacle.name)
         if kept is None or kept.cap_mm < cap_mm or not _covers(kept.block, needed):
             block = reach_block(mask.grid, centre_lps_mm, reach_mm + _SPARE_REACH_MM)

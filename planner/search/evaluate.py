@@ -60,7 +60,9 @@ class TracedObstacle:
             enough + radius_mm,
             active,
         )
-        return np.where(traced < 0.0, -np.inf, traced - radius_mm)
+        # The bound is at least what is required; subtracting may round it to a hair below.
+        clearance = np.maximum(traced - radius_mm, self.obstacle.required_mm)
+        return np.where(traced < 0.0, -np.inf, clearance)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

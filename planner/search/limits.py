@@ -71,14 +71,9 @@ def skin_angle_deg(batch: AxisBatch) -> FloatArray:
 
 def approach_excess_deg(batch: AxisBatch, protocol: Protocol) -> FloatArray:
     """How far (degrees) each candidate lies outside the allowed cone; inf from the wrong side."""
-    angles = needle_angles_deg(batch.entry_lps_mm, batch.tip_lps_mm)
     excess = np.zeros(len(batch))
-    for allowed, value in (
-        (protocol.axial_deg, np.abs(angles.axial_deg)),
-        (protocol.craniocaudal_deg, angles.craniocaudal_deg),
-    ):
-        if allowed is not None:
-            excess = np.maximum(excess, np.maximum(allowed[0] - value, value - allowed[2]))
+    for allowed, value in _angle_ranges(batch, protocol):
+        excess = np.maximum(excess, np.maximum(allowed[0] - value, value - allowed[2]))
     to_front = -batch.direction_lps[:, 1]
     if protocol.approach_side == "posterior":
         excess = np.where(to_front > 0.0, excess, np.inf)
@@ -89,16 +84,25 @@ def approach_excess_deg(batch: AxisBatch, protocol: Protocol) -> FloatArray:
 
 def approach_deviation_deg(batch: AxisBatch, protocol: Protocol) -> FloatArray | None:
     """Angle to the preferred approach, degrees; None where the procedure has none."""
-    angles = needle_angles_deg(batch.entry_lps_mm, batch.tip_lps_mm)
     squared = None
-    for allowed, value in (
+    for allowed, value in _angle_ranges(batch, protocol):
+        term = (value - allowed[1]) ** 2
+        squared = term if squared is None else squared + term
+    return None if squared is None else np.asarray(np.sqrt(squared))
+
+
+def _angle_ranges(
+    batch: AxisBatch, protocol: Protocol
+) -> list[tuple[tuple[float, float, float], FloatArray]]:
+    """(min, preferred, max) and the candidates' angles, for each angle that is limited."""
+    if protocol.axial_deg is None and protocol.craniocaudal_deg is None:
+        return []
+    angles = needle_angles_deg(batch.entry_lps_mm, batch.tip_lps_mm)
+    limited = (
         (protocol.axial_deg, np.abs(angles.axial_deg)),
         (protocol.craniocaudal_deg, angles.craniocaudal_deg),
-    ):
-        if allowed is not None:
-            term = (value - allowed[1]) ** 2
-            squared = term if squared is None else squared + term
-    return None if squared is None else np.asarray(np.sqrt(squared))
+    )
+    return [(allowed, value) for allowed, value in limited if allowed is not None]
 
 
 def _length(batch: AxisBatch, protocol: Protocol, needle: Needle) -> Limit:

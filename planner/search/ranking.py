@@ -85,7 +85,11 @@ def _expected_severity(
     obstacles = context.obstacles.obstacles
     if obstacles:
         widest = max(obstacle.required_mm for obstacle in obstacles) + radius
-        room = np.minimum(context.cut_faces.room_mm(entries), context.cut_faces.room_mm(ends))
+        faces = context.cut_faces
+        room = np.minimum(
+            faces.room_at_axes_mm(batch.entry_axes_mm[survivors]),
+            faces.room_at_axes_mm(batch.end_axes_mm[survivors]),
+        )
         severity[~(room >= widest)] = 2
     for obstacle in obstacles:
         severity[~covered(entries, ends, obstacle, radius)] = 2

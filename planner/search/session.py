@@ -25,7 +25,7 @@ from planner.model import (
 )
 from planner.progress import ProgressCallback, no_progress
 from planner.safety import CutFaces, FieldCache, resolve_obstacles
-from planner.search.batch import AxisBatch, axis_batch
+from planner.search.batch import AxisBatch, axis_batch, coherent_order
 from planner.search.choices import check_names, chosen_needle, chosen_options, chosen_protocol
 from planner.search.cost import total_cost
 from planner.search.detail import DetailContext
@@ -244,16 +244,16 @@ class PlanningSession:
     def _batch(self, target: Target) -> tuple[AxisBatch, NDArray[np.bool_] | None]:
         """Candidates within reach, and which of them enter where no needle may."""
         if self._skin is None:
-            self._skin = skin_entries(
-                self.body, spacing_mm=self.options.entry_spacing_mm, imaged=self._imaged
-            )
+            self._skin = self._find_skin()
+            self._skin_axes_mm = self.volume.grid.to_axes_mm(self._skin.entry_lps_mm)
             self._forbidden = self._forbidden_entries(self._skin)
         skin = self._skin
         offset = skin.entry_lps_mm - target.point_lps_mm
-        near = np.einsum("ij,ij->i", offset, offset) <= self._reach_mm**2
+        near = np.flatnonzero(np.einsum("ij,ij->i", offset, offset) <= self._reach_mm**2)
         batch = axis_batch(
             skin.entry_lps_mm[near],
             skin.outward_normal_lps[near],
+            self._skin_axes_mm[near],
             target.point_lps_mm,
             self.needle.throw_mm,
             self.volume.grid,
@@ -275,6 +275,17 @@ class PlanningSession:
             items.append(TracedObstacle(obstacle=obstacle, target=field))
         progress("distance fields", 1.0)
         return tuple(items)
+
+    def _find_skin(self) -> SkinEntries:
+        found = skin_entries(
+            self.body, spacing_mm=self.options.entry_spacing_mm, imaged=self._imaged
+        )
+        order = coherent_order(self.volume.grid.to_axes_mm(found.entry_lps_mm))
+        return SkinEntries(
+            entry_lps_mm=found.entry_lps_mm[order],
+            outward_normal_lps=found.outward_normal_lps[order],
+            voxel_kji=found.voxel_kji[order],
+        )
 
     def _nearest_skin_mm(self, target: Target) -> float | None:
         if self._skin is None or len(self._skin) == 0:

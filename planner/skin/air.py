@@ -127,7 +127,7 @@ def find_air(
     clear = [n for n in near if trials[n].threshold >= trials[n].noise_top]
     index = clear[0] if clear else near[-1]
     chosen = trials[index]
-    brighter = dark_outside(image, UNSURE_FACTOR * chosen.threshold, spacing_kji_mm, imaged, seeds)
+    brighter = dark_outside(image < UNSURE_FACTOR * chosen.threshold, spacing_kji_mm, imaged, seeds)
     voxel_mm3 = float(np.prod(spacing_kji_mm))
     unsure_mm3 = float(np.count_nonzero(brighter[imaged])) * voxel_mm3 - chosen.volume_mm3
     return AirModel(
@@ -143,38 +143,45 @@ def find_air(
 
 
 def dark_outside(
-    image: ImageArray,
-    threshold: float,
+    dark: NDArray[np.bool_],
     spacing_kji_mm: FloatArray,
     imaged: NDArray[np.bool_],
     seeds: IntArray,
-    *,
-    walls: tuple[int, ...] = (),
-    least_mm: float = 0.0,
 ) -> ByteArray:
-    """Voxels under ``threshold`` that connect to ``seeds`` by a passage two voxels wide.
+    """Dark imaged voxels that connect to ``seeds`` by a passage two voxels wide.
 
     The passage rule keeps a break in thin bright skin from emptying dark tissue.
-    What was not imaged is neither air nor a passage.
+    What was not imaged is neither air nor a passage. The seeds are flat
+    indices, from ``edge_seeds``.
+    """
+    radius_mm = float(np.sort(spacing_kji_mm)[1]) * 1.01
+    free = np.asarray(dark & imaged, dtype=np.uint8)
+    roomy = np.asarray(dark | ~imaged, dtype=np.uint8)
+    core = np.asarray(eroded(roomy, radius_mm, spacing_kji_mm) & free, dtype=np.uint8)
+    reached = reached_from(core, seeds)
+    return np.asarray(dilated(reached, radius_mm, spacing_kji_mm) & free, dtype=np.uint8)
+
+
+def dark_rim(
+    dark: NDArray[np.bool_], imaged: NDArray[np.bool_], axes: tuple[int, int], least_vox: FloatArray
+) -> NDArray[np.bool_]:
+    """Dark voxels between the border of the imaged region and body closer than a few voxels.
+
+    Such a layer is the image fading or filled as likely as air: unknown.
 
     Parameters
     ----------
-    seeds : ndarray of int
-        Flat indices, from ``edge_seeds``.
-    walls : tuple of int
-        Axes along which a dark layer at the border of the imaged region,
-        thinner than ``least_mm``, is the image fading and not air.
-    least_mm : float
-        See ``walls``.
+    dark, imaged : ndarray of bool, (k, j, i)
+        Voxels as dark as air; voxels with measured data.
+    axes : (int, int)
+        Axes along which to look inward from both borders.
+    least_vox : ndarray, (3,)
+        Along each axis, the length from which a dark run is air.
     """
-    dark = np.asarray((image < threshold) & imaged, dtype=np.uint8)
-    for axis in walls:
-        _clear_rim(dark, imaged, axis, least_mm / float(spacing_kji_mm[axis]))
-    radius_mm = float(np.sort(spacing_kji_mm)[1]) * 1.01
-    roomy = np.asarray(dark | (imaged == 0), dtype=np.uint8)
-    core = np.asarray(eroded(roomy, radius_mm, spacing_kji_mm) & dark, dtype=np.uint8)
-    reached = reached_from(core, seeds)
-    return np.asarray(dilated(reached, radius_mm, spacing_kji_mm) & dark, dtype=np.uint8)
+    left = np.array(dark & imaged, dtype=np.uint8)
+    for axis in axes:
+        _clear_rim(left, imaged, axis, float(least_vox[axis]))
+    return np.asarray(dark & imaged & (left == 0))
 
 
 def _clear_rim(dark: ByteArray, imaged: NDArray[np.bool_], axis: int, least_vox: float) -> None:
@@ -206,7 +213,7 @@ def _trial(
     seeds: IntArray,
     least_sd: float,
 ) -> _Trial:
-    air = dark_outside(image, threshold, spacing_kji_mm, imaged, seeds).astype(bool)
+    air = dark_outside(image < threshold, spacing_kji_mm, imaged, seeds).astype(bool)
     voxel_mm3 = float(np.prod(spacing_kji_mm))
     values = image[air & imaged]
     if values.size == 0:

@@ -31,13 +31,30 @@ def compiled(kernel: _Kernel) -> _Kernel:
     return cast(_Kernel, nb.njit(cache=True, nogil=True)(kernel))
 
 
+def ball_rows(radius_mm: float, spacing_kji_mm: FloatArray) -> IntArray:
+    """The voxel centres within ``radius_mm`` of a voxel's centre, as rows (dk, dj, half length).
+
+    A row holds the offsets ``-half .. +half`` along i.
+    """
+    reach = np.floor(radius_mm / spacing_kji_mm[:2] + 1e-9).astype(np.int64)
+    rows = []
+    for dk in range(-int(reach[0]), int(reach[0]) + 1):
+        for dj in range(-int(reach[1]), int(reach[1]) + 1):
+            left = radius_mm**2 - (dk * spacing_kji_mm[0]) ** 2 - (dj * spacing_kji_mm[1]) ** 2
+            if left >= -1e-9:
+                half = int(np.sqrt(max(left, 0.0)) / spacing_kji_mm[2] + 1e-9)
+                rows.append((dk, dj, half))
+    return np.array(rows, dtype=np.int64)
+
+
 def ball_offsets_kji(radius_mm: float, spacing_kji_mm: FloatArray) -> IntArray:
-    """Index offsets (n, 3) of the voxel centres within ``radius_mm`` of a voxel's centre."""
-    reach = np.floor(radius_mm / spacing_kji_mm + 1e-9).astype(np.int64)
-    axes = [np.arange(-n, n + 1) for n in reach]
-    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    distance_mm = np.linalg.norm(offsets * spacing_kji_mm, axis=1)
-    return np.ascontiguousarray(offsets[distance_mm <= radius_mm + 1e-9])
+    """The same as index offsets (n, 3)."""
+    return np.concatenate(
+        [
+            [(dk, dj, di) for di in range(-half, half + 1)]
+            for dk, dj, half in ball_rows(radius_mm, spacing_kji_mm)
+        ]
+    ).astype(np.int64)
 
 
 def eroded(mask: ByteArray, radius_mm: float, spacing_kji_mm: FloatArray) -> ByteArray:
@@ -46,14 +63,14 @@ def eroded(mask: ByteArray, radius_mm: float, spacing_kji_mm: FloatArray) -> Byt
     What lies beyond the array counts as inside: a cut face does not erode.
     """
     out = mask.copy()
-    _mark_balls(mask, 0, ball_offsets_kji(radius_mm, spacing_kji_mm), out)
+    _mark_balls(mask, 0, ball_rows(radius_mm, spacing_kji_mm), out)
     return out
 
 
 def dilated(mask: ByteArray, radius_mm: float, spacing_kji_mm: FloatArray) -> ByteArray:
     """``mask`` (0/1) and every voxel within ``radius_mm`` of it."""
     out = mask.copy()
-    _mark_balls(mask, 1, ball_offsets_kji(radius_mm, spacing_kji_mm), out)
+    _mark_balls(mask, 1, ball_rows(radius_mm, spacing_kji_mm), out)
     return out
 
 
@@ -94,13 +111,6 @@ def corner_seeds(shape_kji: tuple[int, ...], axis: int) -> IntArray:
         ranges.append(at if a == axis else at[is_end])
     index = np.ravel_multi_index(np.meshgrid(*ranges, indexing="ij"), shape_kji)
     return np.unique(index)
-
-
-def reach_of(state: ByteArray, radius_mm: float, spacing_kji_mm: FloatArray) -> ByteArray:
-    """``state`` with every voxel within ``radius_mm`` of a 2 turned into 2."""
-    out = state.copy()
-    _mark_balls(state, 2, ball_offsets_kji(radius_mm, spacing_kji_mm), out)
-    return out
 
 
 @compiled
@@ -153,7 +163,7 @@ def block_fractions(inside: NDArray[np.bool_], factor: IntArray) -> ImageArray: 
 
 @compiled
 def _mark_balls(
-    mask: ByteArray, value: int, offsets: IntArray, out: ByteArray
+    mask: ByteArray, value: int, rows: IntArray, out: ByteArray
 ) -> None:  # pragma: no cover
     """Write ``value`` in the ball around every voxel equal to it that has another neighbour."""
     nk, nj, ni = mask.shape
@@ -171,10 +181,30 @@ def _mark_balls(
                     or (k < nk - 1 and mask[k + 1, j, i] != value)
                 ):
                     continue
-                for n in range(offsets.shape[0]):
-                    a, b, c = k + offsets[n, 0], j + offsets[n, 1], i + offsets[n, 2]
-                    if 0 <= a < nk and 0 <= b < nj and 0 <= c < ni:
-                        out[a, b, c] = value
+                for n in range(rows.shape[0]):
+                    a, b = k + rows[n, 0], j + rows[n, 1]
+                    if 0 <= a < nk and 0 <= b < nj:
+                        low, high = max(i - rows[n, 2], 0), min(i + rows[n, 2] + 1, ni)
+                        for c in range(low, high):
+                            out[a, b, c] = value
+
+
+@compiled
+def prefill_rows(state: ByteArray, from_low: bool, from_high: bool) -> None:  # pragma: no cover
+    """Turn the runs of 1 that start at either end of a row along i into 2, in place."""
+    nk, nj, ni = state.shape
+    for k in range(nk):
+        for j in range(nj):
+            if from_low:
+                i = 0
+                while i < ni and state[k, j, i] == 1:
+                    state[k, j, i] = 2
+                    i += 1
+            if from_high:
+                i = ni - 1
+                while i >= 0 and state[k, j, i] == 1:
+                    state[k, j, i] = 2
+                    i -= 1
 
 
 @compiled
@@ -235,3 +265,33 @@ def _flood(state: ByteArray, seeds: IntArray, along: NDArray[np.bool_]) -> None:
                         in_run = True
                     else:
                         in_run = False
+
+
+@compiled
+def beside(
+    state: ByteArray, wanted: int, neighbour: int, along: NDArray[np.bool_]
+) -> IntArray:  # pragma: no cover
+    """Flat indices of voxels in state ``wanted`` that touch one in state ``neighbour``."""
+    nk, nj, ni = state.shape
+    found = np.empty(1024, dtype=np.int64)
+    n = 0
+    for k in range(nk):
+        for j in range(nj):
+            for i in range(ni):
+                if state[k, j, i] != wanted:
+                    continue
+                if (
+                    (along[2] and i > 0 and state[k, j, i - 1] == neighbour)
+                    or (along[2] and i < ni - 1 and state[k, j, i + 1] == neighbour)
+                    or (along[1] and j > 0 and state[k, j - 1, i] == neighbour)
+                    or (along[1] and j < nj - 1 and state[k, j + 1, i] == neighbour)
+                    or (along[0] and k > 0 and state[k - 1, j, i] == neighbour)
+                    or (along[0] and k < nk - 1 and state[k + 1, j, i] == neighbour)
+                ):
+                    if n == found.size:
+                        bigger = np.empty(2 * n, dtype=np.int64)
+                        bigger[:n] = found
+                        found = bigger
+                    found[n] = (k * nj + j) * ni + i
+                    n += 1
+    return found[:n]

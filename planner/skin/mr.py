@@ -11,13 +11,16 @@ from scipy.ndimage import gaussian_filter
 from planner.errors import MaskError
 from planner.geometry import Grid
 from planner.geometry.frames import FloatArray
-from planner.skin.air import AirModel, dark_outside, find_air
+from planner.skin.air import AirModel, dark_outside, dark_rim, find_air
 from planner.skin.image import COARSE_MM, Found, WorkingImage, whole
 from planner.skin.kernels import ByteArray, ImageArray, block_fractions, block_means, eroded
 from planner.skin.outline import Outline, trunk_outline
 from planner.skin.padding import RIM_BAND_MM, Imaged, edge_seeds
 
 AIR_SEARCH_MM = 5.0
+COARSE_ENOUGH_MM = 3.5
+"""Axes with larger voxels are not blurred: a slice must not leak into the next."""
+
 
 BODY_LEVEL_FRAC = 0.2
 """Body begins at this fraction of the step from air to the tissue behind the skin. Under one
@@ -57,15 +60,12 @@ def mr_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
     air = find_air(*_for_air_search(image, imaged), image.lateral_axes)
     if air is None:
         return whole(image, warnings)
-    outside = dark_outside(
-        _as_smooth_as_searched(image),
-        air.threshold,
-        image.coarse_mm,
-        image.coarse_imaged,
-        edge_seeds(image.coarse_imaged, image.lateral_axes),
-        walls=image.lateral_axes,
-        least_mm=RIM_BAND_MM,
-    )
+    blurred = _as_smooth_as_searched(image)
+    known, coarse_mm = image.coarse_imaged, image.coarse_mm
+    dark = blurred < air.threshold
+    rim = dark_rim(dark, known, image.lateral_axes, RIM_BAND_MM / coarse_mm)
+    seeds = edge_seeds(known, image.lateral_axes)
+    outside = dark_outside(dark & ~rim, coarse_mm, known, seeds)
     outline = trunk_outline(np.asarray(1 - outside, dtype=np.uint8), image)
     if outline is None or not (outline.padded == 0).any():
         return whole(image, warnings)
@@ -73,9 +73,11 @@ def mr_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
     level, is_noisy = _body_level(tissue, clear, _air_noise(image, outline))
     edge = outline.edge(image).astype(bool)
     body_level = float(np.median(tissue[edge])) if edge.any() else float("nan")
+    inside = outline.refined(image, level + np.float32(floor), smooth=is_noisy)
+    imaged_without_rim = _without_rim(image, rim)
     return Found(
-        inside=outline.refined(image, level + np.float32(floor), smooth=is_noisy),
-        imaged=image.imaged,
+        inside=inside & imaged_without_rim,
+        imaged=imaged_without_rim,
         method="MR sharpest boundary",
         contrast=float(np.exp(air.log_step)),
         air_level=sign * (floor + air.mean),
@@ -179,8 +181,19 @@ def _as_smooth_as_searched(image: WorkingImage) -> ImageArray:
 
     Else noise that was averaged away there would stand above the threshold here.
     """
-    sigma = 0.5 * AIR_SEARCH_MM / image.coarse_mm
+    sigma_mm = np.where(image.coarse_mm < COARSE_ENOUGH_MM, 0.5 * AIR_SEARCH_MM, 0.0)
+    sigma = sigma_mm / image.coarse_mm
     return np.asarray(gaussian_filter(image.coarse, sigma, mode="nearest", truncate=3.0))
+
+
+def _without_rim(image: WorkingImage, rim: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where the image is imaged and not a dark layer along its lateral border."""
+    if not rim.any():
+        return image.imaged
+    for axis in range(3):
+        rim = np.repeat(rim, image.factor[axis], axis=axis)
+    n_k, n_j, n_i = image.values.shape
+    return np.asarray(image.imaged & ~rim[:n_k, :n_j, :n_i])
 
 
 def _levels(image: WorkingImage, outline: Outline) -> tuple[ImageArray, ImageArray]:

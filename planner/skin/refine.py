@@ -11,6 +11,7 @@ from planner.skin.kernels import (
     ByteArray,
     ImageArray,
     IntArray,
+    beside,
     closed,
     compiled,
     dilated,
@@ -36,11 +37,11 @@ THICK_SLICE_MM = 5.0
 
 _MARGIN_VOX = 4
 
-_AIR, _DARK, _REACHED, _BAND, _CORE = 0, 1, 2, 3, 4
-"""States of a voxel. A flood turns 1 into 2."""
+_AIR, _DARK, _REACHED, _BAND, _CORE, _VOID = 0, 1, 2, 3, 4, 5
+"""States of a voxel. A flood turns 1 into 2. Void was not imaged: neither air nor hold."""
 
-_IS_BODY: ByteArray = np.array([0, 1, 0, 1, 1], dtype=np.uint8)
-_SEEK_BODY: ByteArray = np.array([0, 0, 0, 1, 4], dtype=np.uint8)
+_IS_BODY: ByteArray = np.array([0, 1, 0, 1, 1, 1], dtype=np.uint8)
+_SEEK_BODY: ByteArray = np.array([0, 0, 0, 1, 4, 0], dtype=np.uint8)
 
 
 def refined(
@@ -90,16 +91,16 @@ def refined(
 
 def _settled(state: ByteArray, along: AxesTriple, spacing_kji_mm: FloatArray) -> ByteArray:
     """Body (0/1): outer dark and sheets off, parts without hold off, gaps and holes filled."""
-    flood(state, _beside(state, _DARK, _AIR, np.array(along)), along)
+    flood(state, beside(state, _DARK, _AIR, np.array(along)), along)
     body = opened(_IS_BODY[state], SHEET_MM / 2, spacing_kji_mm)
     held = np.where((body == 1) | (state == _CORE), state, np.uint8(_AIR))
     held = np.where(held == _DARK, np.uint8(_BAND), held)
     held = _SEEK_BODY[held]
-    flood(held, _beside(held, 1, _CORE, np.ones(3, np.bool_)))
+    flood(held, beside(held, 1, _CORE, np.ones(3, np.bool_)))
     body = closed(np.asarray(held >= 2, dtype=np.uint8), GAP_MM / 2, spacing_kji_mm)
-    rest = np.where(state == _AIR, np.uint8(_AIR), np.uint8(_DARK))
-    rest[body == 1] = _CORE
-    flood(rest, _beside(rest, _DARK, _AIR, np.array(along)), along)
+    rest = np.where((state == _AIR) | (state == _VOID), state, np.uint8(_DARK))
+    rest[(body == 1) & (rest == _DARK)] = _CORE
+    flood(rest, beside(rest, _DARK, _AIR, np.array(along)), along)
     return _IS_BODY[rest]
 
 
@@ -151,7 +152,9 @@ def _classify(
             for i in range(low[2], high[2]):
                 c = i // factor[2]
                 z = zone[a, b, c]
-                if z == 2 or not imaged[k, j, i]:
+                if not imaged[k, j, i]:
+                    out[k - low[0], j - low[1], i - low[2]] = 5
+                elif z == 2:
                     out[k - low[0], j - low[1], i - low[2]] = 4
                 elif z == 1:
                     v = values[k, j, i]
@@ -175,33 +178,3 @@ def _classify(
                     is_body = v >= level[a, b, c]
                     out[k - low[0], j - low[1], i - low[2]] = 3 if is_body else 1
     return out
-
-
-@compiled
-def _beside(
-    state: ByteArray, wanted: int, neighbour: int, along: NDArray[np.bool_]
-) -> IntArray:  # pragma: no cover
-    """Flat indices of voxels in state ``wanted`` that touch one in state ``neighbour``."""
-    nk, nj, ni = state.shape
-    found = np.empty(1024, dtype=np.int64)
-    n = 0
-    for k in range(nk):
-        for j in range(nj):
-            for i in range(ni):
-                if state[k, j, i] != wanted:
-                    continue
-                if (
-                    (along[2] and i > 0 and state[k, j, i - 1] == neighbour)
-                    or (along[2] and i < ni - 1 and state[k, j, i + 1] == neighbour)
-                    or (along[1] and j > 0 and state[k, j - 1, i] == neighbour)
-                    or (along[1] and j < nj - 1 and state[k, j + 1, i] == neighbour)
-                    or (along[0] and k > 0 and state[k - 1, j, i] == neighbour)
-                    or (along[0] and k < nk - 1 and state[k + 1, j, i] == neighbour)
-                ):
-                    if n == found.size:
-                        bigger = np.empty(2 * n, dtype=np.int64)
-                        bigger[:n] = found
-                        found = bigger
-                    found[n] = (k * nj + j) * ni + i
-                    n += 1
-    return found[:n]

@@ -11,17 +11,20 @@ from scipy.ndimage import gaussian_filter1d
 from planner.errors import ConfigError, GridMismatchError
 from planner.geometry import Grid, Mask
 from planner.geometry.frames import FloatArray
+from planner.skin.body import BodyMask
 from planner.skin.kernels import (
     ByteArray,
     ImageArray,
     IntArray,
+    ball_offsets_kji,
+    beside,
     block_fractions,
-    compiled,
     corner_seeds,
     eroded,
     flood,
-    reach_of,
+    prefill_rows,
 )
+from planner.skin.surface_kernels import face_bits, face_offsets, gradients, thin
 
 NORMAL_SIGMA_MM = 4.0
 """Gaussian width of the body whose gradient is the skin's normal."""
@@ -66,7 +69,7 @@ class SkinEntries:
 
 
 def skin_entries(
-    body: Mask,
+    body: Mask | BodyMask,
     *,
     spacing_mm: float | None = None,
     within: tuple[ArrayLike, float] | None = None,
@@ -80,15 +83,17 @@ def skin_entries(
 
     Parameters
     ----------
-    body : Mask
-        The patient, from ``find_body`` or given by the user.
+    body : BodyMask or Mask
+        The patient: what ``find_body`` returned, or a mask the user gave.
     spacing_mm : float, optional
         Smallest distance between two candidates; None keeps every surface voxel.
     within : (centre_lps_mm, radius_mm), optional
         Keep only candidates at most ``radius_mm`` from the centre.
     imaged : Mask, optional
-        Where the scanner acquired data (``BodyMask.imaged``). A face towards a
-        voxel outside it is a cut, not skin. None: the whole volume.
+        Where the scanner acquired data. A face towards a voxel outside it is a
+        cut, not skin. None: ``body.imaged`` of a ``BodyMask``, else the whole
+        volume. Give it with ``BodyMask.mask``: a mask alone cannot tell skin
+        from the end of a field of view that fills only part of the array.
 
     Returns
     -------
@@ -107,6 +112,9 @@ def skin_entries(
     Thinning is greedy in (k, j, i) order, so the result is deterministic.
     See ``docs/skin.md``.
     """
+    if isinstance(body, BodyMask):
+        imaged = body.imaged if imaged is None else imaged
+        body = body.mask
     grid = body.grid
     centre_mm, radius_mm = _checked(grid, spacing_mm, within)
     if imaged is not None and not imaged.grid.is_close(grid):
@@ -128,22 +136,28 @@ def skin_entries(
     axial_axis = int(np.argmax(np.abs(grid.axes_lps_from_kji[2])))
     near = _reach_box(inside.shape, start, spacing, centre_mm, radius_mm)
     known = None if imaged is None else imaged.inside[crop]
-    voxel, bits = _exposed_faces(inside, spacing, known, near, axial_axis)
+    # Where the crop keeps its full margin, its face along i is all air.
+    low_room, high_room = bounds[0][2] - start[2], stop[2] - bounds[1][2]
+    open_sides = (bool(low_room == reach_vox[2]), bool(high_room == reach_vox[2]))
+    voxel, bits = _exposed_faces(inside, spacing, known, near, axial_axis, open_sides)
     if len(voxel) == 0:
         return _empty()
     normal_axes = _smooth_normals(inside, voxel, start, shape, spacing)
     offset_axes = _best_face(bits, normal_axes, spacing)
     axes_mm = (voxel + start) * spacing + offset_axes
-    keep = np.ones(len(voxel), dtype=bool)
+    voxel += start
     if centre_mm is not None:
-        keep = np.asarray(np.linalg.norm(axes_mm - centre_mm, axis=1) <= radius_mm)
+        kept = np.linalg.norm(axes_mm - centre_mm, axis=1) <= radius_mm
+        axes_mm, normal_axes, voxel = axes_mm[kept], normal_axes[kept], voxel[kept]
     if spacing_mm is not None:
-        keep[keep] = _thinned(axes_mm[keep], float(spacing_mm))
-    to_lps = grid.axes_lps_from_kji.T
+        kept = _thinned(axes_mm, float(spacing_mm))
+        axes_mm, normal_axes, voxel = axes_mm[kept], normal_axes[kept], voxel[kept]
+    # einsum, not matmul: many threads on a thin matrix cost more than they save.
+    axes_lps = grid.axes_lps_from_kji
     return SkinEntries(
-        entry_lps_mm=axes_mm[keep] @ to_lps + grid.origin_lps_mm,
-        outward_normal_lps=normal_axes[keep] @ to_lps,
-        voxel_kji=np.ascontiguousarray((voxel + start)[keep]),
+        entry_lps_mm=np.einsum("na,wa->nw", axes_mm, axes_lps) + grid.origin_lps_mm,
+        outward_normal_lps=np.einsum("na,wa->nw", normal_axes, axes_lps),
+        voxel_kji=voxel,
     )
 
 
@@ -194,17 +208,33 @@ def _exposed_faces(
     imaged: NDArray[np.bool_] | None,
     box: IntArray,
     axial_axis: int,
+    open_sides: tuple[bool, bool],
 ) -> tuple[IntArray, ByteArray]:
-    """Surface voxels (n, 3) in the box and their exposed faces, bits as in ``_FACES_KJI``."""
+    """Surface voxels (n, 3) in the box and their exposed faces, bits as in ``_FACES_KJI``.
+
+    ``open_sides`` says whether all of the low and high face along i is air.
+    """
     radius_mm = CLEFT_WIDTH_MM / 2
-    air = 1 - inside.view(np.uint8)
-    # Centres at which the ball fits, connected to the outside; then what it touches.
-    roomy = eroded(air, radius_mm, spacing_kji_mm)
+    # Centres at which the ball fits, connected to the outside.
+    roomy = eroded(np.asarray(~inside).view(np.uint8), radius_mm, spacing_kji_mm)
+    prefill_rows(roomy, *open_sides)
     flood(roomy, corner_seeds(roomy.shape, axial_axis))
+    if any(open_sides):
+        flood(roomy, beside(roomy, 1, 2, np.ones(3, dtype=np.bool_)))
     # A discrete ball does not fill corners between voxels: one voxel of slack.
-    touched = reach_of(roomy, radius_mm + float(np.min(spacing_kji_mm)), spacing_kji_mm)
+    touch = ball_offsets_kji(radius_mm + float(np.min(spacing_kji_mm)), spacing_kji_mm)
     known = np.ones((1, 1, 1), np.bool_) if imaged is None else np.ascontiguousarray(imaged)
-    return _face_bits(inside, touched, known, _FACES_KJI, box)
+    ahead = _most_ahead_first(touch, spacing_kji_mm)
+    return face_bits(inside, roomy, known, ahead, _FACES_KJI, box)
+
+
+def _most_ahead_first(touch: IntArray, spacing_kji_mm: FloatArray) -> IntArray:
+    """The offsets once per face (6, n, 3), those far out and in its direction first."""
+    touch_mm = touch * spacing_kji_mm
+    distance_mm = np.linalg.norm(touch_mm, axis=1)
+    ahead = touch_mm @ _FACES_KJI.T / np.maximum(distance_mm, 1e-9)[:, None]
+    is_near = distance_mm < 0.75 * distance_mm.max()
+    return np.stack([touch[np.lexsort((-ahead[:, f], is_near))] for f in range(6)])
 
 
 def _smooth_normals(
@@ -216,8 +246,8 @@ def _smooth_normals(
 ) -> FloatArray:
     """Unit normals along the k, j, i axes: minus the gradient of the smoothed body.
 
-    The body is mirrored at the faces of the volume, so a surface that a cut
-    face ends keeps its direction up to the cut.
+    The body is continued beyond the faces of the volume, so a surface that a
+    cut face ends keeps its direction up to the cut.
     """
     factor = np.maximum(1, np.round(_SMOOTHING_STEP_MM / spacing_kji_mm)).astype(np.int64)
     step_mm = factor * spacing_kji_mm
@@ -236,35 +266,36 @@ def _smooth_normals(
         width = [(0, 0)] * 3
         width[axis] = (pad, pad)
         smooth = np.pad(smooth, width)
-        _mirror(smooth, axis, pad, before=bool(before), after=bool(after))
+        _continue(smooth, axis, pad, before=bool(before), after=bool(after))
         smooth = gaussian_filter1d(
             smooth, NORMAL_SIGMA_MM / step_mm[axis], axis=axis, truncate=4.0, mode="constant"
         )
     at = (voxel - low + 0.5) / factor - 0.5 + margin
-    gradient = _gradients(smooth, at.astype(np.float64)) / step_mm
+    gradient = gradients(smooth, at.astype(np.float64)) / step_mm
     length = np.linalg.norm(gradient, axis=1, keepdims=True)
     return np.asarray(-gradient / np.maximum(length, 1e-30))
 
 
-def _mirror(block: ImageArray, axis: int, pad: int, *, before: bool, after: bool) -> None:
-    """Fill the padding of ``axis`` in place with the mirror image where the volume ends."""
+def _continue(block: ImageArray, axis: int, pad: int, *, before: bool, after: bool) -> None:
+    """Fill the padding of ``axis`` in place where the volume ends, by point reflection.
+
+    A surface square to the cut goes on square to it, one that meets it at an
+    angle goes on at that angle.
+    """
     moved = np.moveaxis(block, axis, 0)
     n = moved.shape[0] - 2 * pad
-    source = np.arange(pad) % (2 * n)
+    source = np.arange(1, pad + 1) % (2 * n)
     source = np.where(source < n, source, 2 * n - 1 - source)
     if before:
-        moved[:pad] = moved[pad + source][::-1]
+        moved[:pad] = (2 * moved[pad] - moved[pad + source])[::-1]
     if after:
-        moved[pad + n :] = moved[pad + n - 1 - source]
+        moved[pad + n :] = 2 * moved[pad + n - 1] - moved[pad + n - 1 - source]
 
 
 def _best_face(bits: ByteArray, normal_axes: FloatArray, spacing_kji_mm: FloatArray) -> FloatArray:
     """Offset in mm from voxel centre to the exposed face best aligned with the normal."""
-    along = normal_axes @ _FACES_KJI.T
-    is_exposed = (bits[:, None] >> np.arange(6)) & 1
-    face = _FACES_KJI[np.argmax(np.where(is_exposed == 1, along, -np.inf), axis=1)]
     half_mm = 0.5 * spacing_kji_mm - np.minimum(INSET_MM, 0.25 * spacing_kji_mm)
-    return np.asarray(face * half_mm)
+    return np.asarray(face_offsets(bits, normal_axes, _FACES_KJI * half_mm))
 
 
 def _thinned(points_mm: FloatArray, spacing_mm: float) -> NDArray[np.bool_]:
@@ -276,106 +307,7 @@ def _thinned(points_mm: FloatArray, spacing_mm: float) -> NDArray[np.bool_]:
     cells = cell.astype(np.int64) + 2
     size = cells.max(axis=0) + 3
     key = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
-    return np.asarray(_thin(points_mm, key, size, spacing_mm * spacing_mm))
-
-
-@compiled
-def _face_bits(
-    inside: NDArray[np.bool_],
-    touched: ByteArray,
-    imaged: NDArray[np.bool_],
-    faces: IntArray,
-    box: IntArray,
-) -> tuple[IntArray, ByteArray]:  # pragma: no cover
-    """Surface voxels and face bits; ``touched`` is 2 where a ball from outside reaches."""
-    nk, nj, ni = inside.shape
-    is_all_imaged = imaged.size == 1
-    voxel = np.empty((4096, 3), dtype=np.int64)
-    bits = np.empty(4096, dtype=np.uint8)
-    n = 0
-    for k in range(box[0, 0], box[0, 1]):
-        for j in range(box[1, 0], box[1, 1]):
-            for i in range(box[2, 0], box[2, 1]):
-                if not inside[k, j, i] or not (is_all_imaged or imaged[k, j, i]):
-                    continue
-                if (
-                    0 < k < nk - 1
-                    and 0 < j < nj - 1
-                    and 0 < i < ni - 1
-                    and inside[k, j, i - 1]
-                    and inside[k, j, i + 1]
-                    and inside[k, j - 1, i]
-                    and inside[k, j + 1, i]
-                    and inside[k - 1, j, i]
-                    and inside[k + 1, j, i]
-                ):
-                    continue
-                found = 0
-                for f in range(6):
-                    a, b, c = k + faces[f, 0], j + faces[f, 1], i + faces[f, 2]
-                    if not (0 <= a < nk and 0 <= b < nj and 0 <= c < ni):
-                        continue
-                    if inside[a, b, c] or not (is_all_imaged or imaged[a, b, c]):
-                        continue
-                    if touched[a, b, c] == 2:
-                        found |= 1 << f
-                if found:
-                    if n == bits.size:
-                        more = np.empty((2 * n, 3), dtype=np.int64)
-                        more[:n] = voxel
-                        voxel = more
-                        wider = np.empty(2 * n, dtype=np.uint8)
-                        wider[:n] = bits
-                        bits = wider
-                    voxel[n, 0], voxel[n, 1], voxel[n, 2] = k, j, i
-                    bits[n] = found
-                    n += 1
-    return voxel[:n], bits[:n]
-
-
-@compiled
-def _gradients(smooth: ImageArray, at: FloatArray) -> FloatArray:  # pragma: no cover
-    """Central differences per voxel step at continuous indices, trilinear."""
-    out = np.zeros(at.shape)
-    for n in range(at.shape[0]):
-        k0, j0, i0 = int(at[n, 0]), int(at[n, 1]), int(at[n, 2])
-        fk, fj, fi = at[n, 0] - k0, at[n, 1] - j0, at[n, 2] - i0
-        for dk in range(2):
-            wk = fk if dk else 1.0 - fk
-            for dj in range(2):
-                wj = fj if dj else 1.0 - fj
-                for di in range(2):
-                    w = wk * wj * (fi if di else 1.0 - fi)
-                    if w == 0.0:
-                        continue
-                    k, j, i = k0 + dk, j0 + dj, i0 + di
-                    out[n, 0] += w * (smooth[k + 1, j, i] - smooth[k - 1, j, i]) * 0.5
-                    out[n, 1] += w * (smooth[k, j + 1, i] - smooth[k, j - 1, i]) * 0.5
-                    out[n, 2] += w * (smooth[k, j, i + 1] - smooth[k, j, i - 1]) * 0.5
-    return out
-
-
-@compiled
-def _thin(
-    points: FloatArray, key: IntArray, size: IntArray, least2: float
-) -> NDArray[np.bool_]:  # pragma: no cover
-    keep = np.zeros(points.shape[0], dtype=np.bool_)
-    chosen = dict()  # noqa: C408 - numba's typed dict is inferred from use
-    chosen[np.int64(-1)] = np.int64(-1)
-    for n in range(points.shape[0]):
-        ok = True
-        for dk in range(-2, 3):
-            for dj in range(-2, 3):
-                for di in range(-2, 3):
-                    near = key[n] + (dk * size[1] + dj) * size[2] + di
-                    if near in chosen:
-                        m = chosen[near]
-                        d2 = 0.0
-                        for a in range(3):
-                            d2 += (points[n, a] - points[m, a]) ** 2
-                        if d2 < least2:
-                            ok = False
-        if ok:
-            keep[n] = True
-            chosen[key[n]] = np.int64(n)
-    return keep
+    around = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    around = around[np.argsort(np.square(around).sum(axis=1), kind="stable")]
+    steps = (around[:, 0] * size[1] + around[:, 1]) * size[2] + around[:, 2]
+    return np.asarray(thin(points_mm, key, steps, spacing_mm * spacing_mm))

@@ -56,18 +56,15 @@ def _si_joint_target(structures, side: str) -> np.ndarray:
 
 
 def _foramen_target(structures) -> np.ndarray:
-    """A point in soft tissue beside L5/S1, about 25 mm left of the midline, clear of bone."""
+    """A point in soft tissue beside L5/S1, about 30 mm left of the midline, clear of bone."""
     grid = structures.grid
     l5 = grid.to_lps(np.argwhere(structures["vertebrae_L5"].mask.inside))
     s1 = grid.to_lps(np.argwhere(structures["vertebrae_S1"].mask.inside))
     bone = np.logical_or.reduce([s.mask.inside for s in structures.with_role(StructureRole.BONE)])
     room = ndimage.distance_transform_edt(~bone, sampling=tuple(grid.spacing_kji_mm))
-    points = grid.to_lps(np.argwhere(room > 4.0))
-    wanted = [
-        l5[:, 0].mean() + 25.0,
-        l5[:, 1].mean() + 5.0,
-        (l5[:, 2].mean() + s1[:, 2].mean()) / 2,
-    ]
+    points = grid.to_lps(np.argwhere(room > 3.0))
+    level = (l5[:, 2].mean() + s1[:, 2].mean()) / 2 + 6.0
+    wanted = [l5[:, 0].mean() + 30.0, l5[:, 1].mean() + 10.0, level]
     return points[np.argmin(np.linalg.norm(points - wanted, axis=1))]
 
 

@@ -15,7 +15,7 @@ from tests.grids import ORIENTED_AXES
 from tests.scenes import block_grid, random_blobs, random_segments
 
 CLEAR_MM = 10.5
-STEP_LOSS_MM = 0.07
+STEP_LOSS_MM = 0.1
 """Loss between two samples that the tracer allows itself, and rounding."""
 
 

@@ -98,6 +98,20 @@ def test_surface_is_closed_also_where_the_image_cuts_the_body(surface):
     assert set(shared.values()) == {2}
 
 
+@pytest.mark.parametrize("grid_axes", ["axial", "oblique_flipped"])
+def test_surface_of_fine_voxels_is_averaged_but_not_shifted(grid_axes):
+    """Blocks of 3 x 4 x 2 voxels; an odd number of voxels remains on every axis."""
+    spacing = (0.6, 0.45, 0.9)
+    grid = Grid.from_axes((101, 127, 73), spacing, (7.0, -3.0, 50.0), ORIENTED_AXES[grid_axes])
+    index = np.moveaxis(np.indices(grid.shape_kji), 0, -1)
+    centre = grid.to_lps([49.0, 61.0, 37.0])
+    ball = np.linalg.norm(grid.to_lps(index) - centre, axis=-1) <= 22.0
+    surface = mask_surface(Mask(grid=grid, inside=ball))
+    offset = surface.vertices_lps_mm - centre
+    np.testing.assert_allclose(offset.mean(axis=0), 0.0, atol=0.1)
+    np.testing.assert_allclose(np.linalg.norm(offset, axis=1), 22.0, atol=0.6)
+
+
 def test_empty_mask_has_no_surface():
     nothing = Mask(grid=BIG_GRID, inside=np.zeros(BIG_GRID.shape_kji, bool))
     assert len(mask_surface(nothing).triangles) == 0
@@ -142,6 +156,20 @@ def test_where_the_image_cuts_the_body_is_not_skin(plan_result, surface, values)
     on_face = ~plan_result.volume.grid.contains(surface.vertices_lps_mm, inset_mm=1.0)
     assert on_face.any()
     assert {values.labels[n] for n in values.reason[on_face]} == {IMAGE_ENDS}
+
+
+def test_an_entry_beside_the_cut_does_not_colour_the_cut():
+    """Rim of the volume: the vertex on the face is no skin, the one beside it is."""
+    face_mm = -252.5
+    candidates = some_candidates(
+        [[0.0, 0.0, face_mm + 3.0]], feasible=[True], clearance=[5.0], reasons=[""]
+    )
+    vertices = np.array([[0.0, 0.0, face_mm + 0.2], [0.0, 0.0, face_mm + 3.0]])
+    values = skin_values(candidates, vertices, BIG_GRID)
+    assert values.candidate.tolist() == [-1, 0]
+    assert [values.labels[n] for n in values.reason] == [IMAGE_ENDS, FEASIBLE]
+    assert np.isnan(values.clearance_mm[0])
+    assert not np.array_equal(*clearance_colours(values, clearance_norm(values)))
 
 
 def test_of_several_tips_from_one_entry_the_best_is_shown():

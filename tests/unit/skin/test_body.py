@@ -38,7 +38,7 @@ EXTENTS = {
 
 def skin_gap_mm(found: BodyMask, truth: Cylinder) -> tuple[np.ndarray, np.ndarray]:
     """Distance of each surface voxel's centre from the true skin, and a voxel's width there."""
-    entries = skin_entries(found.mask, imaged=found.imaged)
+    entries = skin_entries(found)
     grid = found.mask.grid
     centre_lps_mm = grid.to_lps(entries.voxel_kji)
     along = np.abs(truth.normal(centre_lps_mm) @ grid.axes_lps_from_kji)
@@ -54,7 +54,7 @@ def assert_skin_is_true(found: BodyMask, truth: Cylinder = TRUNK) -> None:
 
 def covered_share(found: BodyMask, truth: Cylinder, *, where: slice = slice(None)) -> float:
     """Share of the true skin in view that has an entry within a voxel's diagonal."""
-    entries = skin_entries(found.mask, imaged=found.imaged)
+    entries = skin_entries(found)
     grid = found.mask.grid
     angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)[where]
     middle = grid.centre_lps_mm[2]
@@ -174,7 +174,7 @@ def test_a_touching_arm_may_be_body_and_the_rest_of_the_skin_stays_true() -> Non
     at = points_of(wide)
     values = np.maximum(mr_signal(at), 800.0 * cover(TOUCHING_ARM, at, 1.7))
     found = find_body(mr_volume(wide, rician(values, 12.0)))
-    entries = skin_entries(found.mask)
+    entries = skin_entries(found)
     gap_mm = np.minimum(
         TRUNK.distance_mm(entries.entry_lps_mm), TOUCHING_ARM.distance_mm(entries.entry_lps_mm)
     )
@@ -215,7 +215,7 @@ def test_no_entry_where_the_volume_cuts_the_body(signal: np.ndarray) -> None:
     assert found.cut_faces == ("k0", "k1", "i0")
     assert any("cuts the body" in text for text in found.warnings)
     assert_skin_is_true(found)
-    entries = skin_entries(found.mask)
+    entries = skin_entries(found)
     # Nothing looks out of the cut side or the end slices.
     assert np.all(entries.outward_normal_lps[:, 0] > -0.75)
     assert np.abs(entries.outward_normal_lps[:, 2]).max() < 0.2
@@ -372,7 +372,7 @@ def test_a_body_that_fills_the_image_warns_and_has_no_skin(modality: str) -> Non
     assert found.method == "no air in view"
     assert found.mask.inside.all()
     assert any("no skin is in view" in text for text in found.warnings)
-    assert len(skin_entries(found.mask)) == 0
+    assert len(skin_entries(found)) == 0
     # The neighbour that says yes: the same body with air in view.
     wide = trunk_grid(extent_kji_mm=(60.0, 250.0, 360.0))
     yes = find_body(mr_volume(wide, rician(mr_signal(points_of(wide)), 20.0)))

@@ -1,0 +1,81 @@
+"""Numbers quoted in the pages are those in the code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from planner.geometry.distance import distance_field
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+QUOTED = [
+    ("distance_fields", "`cap^2 / 2^29`", "geometry.distance._CAP_UNITS", 2**29),
+    ("distance_fields", "30 mm spare", "safety.fields._SPARE_REACH_MM", 30.0),
+    ("distance_fields", "needle radius + `SHARE_MM`", "geometry.trace.SHARE_MM", None),
+    ("distance_fields", "at most 254 voxels", "geometry.distance._MAX_RUN", 255),
+    ("tracing", "1e-4 mm^2", "geometry.trace._ROUNDING_MM2", 1e-4),
+    ("tracing", "pieces of 4 mm", "geometry.trace._PIECE_MM", 4.0),
+    ("tracing", "More than six", "geometry.trace._MAX_PENDING", 6),
+    ("tracing", "`_MIN_STEP_MM`", "geometry.trace._MIN_STEP_MM", None),
+    ("tracing", "`_STEP_LOSS_MM`", "geometry.trace._STEP_LOSS_MM", None),
+    ("tracing", "`SHARE_MM`", "geometry.trace.SHARE_MM", None),
+    ("tracing", "`_SHARE_LOSS_MM`", "geometry.trace._SHARE_LOSS_MM", None),
+    ("tracing", "`_RUN`", "geometry.trace._RUN", None),
+    ("exact_clearance", "8 x 8 x 8", "geometry.clearance._BLOCK", 8),
+    ("frames", "at most 1e-4", "geometry.grid.MAX_AXIS_COSINE", 1e-4),
+    ("search", "1.25 times", "search.session._REACH_FACTOR", 1.25),
+    ("search", "within 60 degrees", "search.limits.TABLE_FACING_COSINE", 0.5),
+    ("search", "handle (60 mm, E)", "search.limits.HANDLE_MM", 60.0),
+    ("search", "from 5 mm on", "search.evaluate._SHAFT_START_MM", 5.0),
+    ("search", "about 512", "search.evaluate._PILOT", 512),
+    ("search", "45 degrees off", "search.cost.APPROACH_FULL_COST_DEG", 45.0),
+    ("search", "margin + 3 mm", "safety.obstacles._ROOM_OVER_MARGIN_MM", 3.0),
+    ("search", "under 0.01 mm", "safety.obstacles.CONTACT_MM", 0.01),
+    ("search", "at most 2000", "search.explain._EXACT_LOOKS", 2000),
+    ("verify", "46 steps", "verify.exact._STEPS", 46),
+    ("verify", "| lengths, end points | 0.001 mm |", "verify.findings.LENGTH_TOL_MM", 1e-3),
+    ("verify", "| angles | 0.001 degrees |", "verify.findings.ANGLE_TOL_DEG", 1e-3),
+    ("verify", "1e-6 mm for rounding", "verify.findings.NUMERIC_TOL_MM", 1e-6),
+    ("verify", "at most 0.01 mm smaller", "verify.findings.CLEARANCE_STEP_MM", 0.01),
+    ("verify", "1e-6; clearance term", "verify.needle.COST_TOL", 1e-6),
+    ("verify", "skin normal | 45 degrees", "verify.needle.NORMAL_TOL_DEG", 45.0),
+    ("verify", "entry on the skin | one voxel", "verify.paths.SKIN_TOL_VOXELS", 1.0),
+    ("verify", "grid matrices | 1e-9", "verify.inputs.MATRIX_TOL", 1e-9),
+    ("series_reading", "more than 1 degree", "io.series_split.ORIENTATION_SPLIT_DEG", 1.0),
+    ("series_reading", "within 0.05 mm show", "io.series_split.SAME_PLACE_TOL_MM", 0.05),
+    ("series_reading", "5 decimals", "io.series_split.PIXEL_SPACING_DECIMALS", 5),
+    ("series_reading", "2 slices or fewer", "io.series_split.STRAY_MAX", 2),
+    ("series_reading", "0.05 mm off the even stack", "io.stack_problems.POSITION_TOL_MM", 0.05),
+    ("series_reading", "| 1e-4 |", "io.stack_problems.AXES_TOL_COSINE", 1e-4),
+    ("series_reading", "at least 2 places", "io.stack_problems.MIN_SLICES", 2),
+    ("series_reading", "above 0.005 mm", "io.stack_geometry.REPORT_RESIDUAL_MM", 0.005),
+    ("series_reading", "more than 5 %", "io.stack_geometry.GAP_WARNING_FRAC", 0.05),
+    ("series_reading", "over 5 mm apart", "io.catalogue.LOCALIZER_STEP_MM", 5.0),
+    ("plan_file", "over 64 MiB", "io.plan_reading.MAX_PLAN_BYTES", 64 * 1024**2),
+]
+
+
+@pytest.mark.parametrize(("page", "phrase", "name", "value"), QUOTED, ids=lambda v: str(v)[:40])
+def test_quoted_numbers_are_those_of_the_code(page: str, phrase: str, name: str, value: object):
+    module, constant = f"planner.{name}".rsplit(".", 1)
+    found = getattr(importlib.import_module(module), constant)
+    assert value is None or found == value
+    text = " ".join((DOCS / f"{page}.md").read_text(encoding="utf-8").split())
+    assert phrase in text
+
+
+def test_the_sub_sampling_step():
+    default = inspect.signature(distance_field).parameters["max_step_mm"].default
+    assert f"longer than {default:g} mm" in (DOCS / "distance_fields.md").read_text()
+
+
+def test_the_defaults_of_the_ranking():
+    from planner.search import SearchOptions
+
+    text = " ".join((DOCS / "search.md").read_text(encoding="utf-8").split())
+    assert f"`min_separation_mm` ({SearchOptions().min_separation_mm:g})" in text
+    assert f"`top` ({SearchOptions().top})" in text
