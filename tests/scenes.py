@@ -21,7 +21,7 @@ def random_blobs(grid: Grid, seed: int, fraction: float = 0.03) -> Mask:
 
 def block_grid(spacing_kji_mm: tuple[float, float, float], axes: np.ndarray) -> Grid:
     """A grid of about 70 x 70 x 70 mm with its origin off centre."""
-    shape = tuple(int(round(70.0 / s)) for s in spacing_kji_mm)
+    shape = tuple(round(70.0 / s) for s in spacing_kji_mm)
     return Grid.from_axes(
         (shape[0], shape[1], shape[2]),
         spacing_kji_mm,

@@ -30,7 +30,7 @@ Structures = Annotated[
     typer.Option(
         "--structures",
         metavar="FILE",
-        help="Masks: DICOM SEG or RTSTRUCT, NRRD, NIfTI. Repeatable.",
+        help="Masks: NIfTI, NRRD, MHA or Slicer .seg.nrrd. Repeatable.",
     ),
 ]
 

@@ -55,8 +55,8 @@ class DistanceField:
     step_mm : ndarray, shape (3,)
         Distance between samples along k, j, i.
     cap_mm : float
-        Distances from here on are stored as this. Outside the lattice the
-        distance is at least this (see ``low_axes_mm``/``high_axes_mm``).
+        Distances from here on are stored as this. Where a lattice was not cropped
+        to what was asked for, the distance outside it is at least this.
     low_axes_mm, high_axes_mm : ndarray, shape (3,)
         The block the lattice answers for: between first and last sample.
     """
@@ -100,7 +100,8 @@ def distance_to_mask_mm(
     Returns
     -------
     ndarray of float32, shape of ``inside``
-        Equal to the float64 result within 1e-5 mm up to the cap; an empty mask gives the cap.
+        Equal to the float64 result within 1e-5 mm up to a cap of 100 mm (the error grows
+        with the square of the cap); an empty mask gives the cap.
     """
     squared = _squared_field(
         np.ascontiguousarray(inside), np.asarray(spacing_kji_mm, float), cap_mm, metric, (1, 1, 1)

@@ -23,7 +23,12 @@ _pool: ThreadPoolExecutor | None = None
 def n_threads() -> int:
     """Threads in use here: what ``use_threads`` says, else one per available core."""
     chosen = _n_threads.get()
-    return len(os.sched_getaffinity(0)) if chosen is None else chosen
+    if chosen is not None:
+        return chosen
+    # Linux tells which cores this process may use; macOS and Windows only how many there are.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

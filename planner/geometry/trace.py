@@ -347,7 +347,8 @@ def _trace_of(  # type: ignore[no-untyped-def]
         c = active[m]
         if m % _RUN == 0:
             traced = -1
-        if traced >= 0 and _gap(entries[c], entries[traced]) <= SHARE_MM:
+        is_near = traced >= 0 and _gap(entries[c], entries[traced]) <= SHARE_MM
+        if is_near and _gap(ends[c], entries[c]) > 0.0:
             aside = _gap(ends[c], ends[traced])
             out[m] = _taken_over(seen, aside, required, clear[m])
             if not np.isnan(out[m]):

@@ -30,6 +30,7 @@ class BodyWalker:
     """
 
     def __init__(self, mask: Mask) -> None:
+        self.grid = mask.grid
         self._inside = read_only_bytes(mask.inside)
         self._spacing = mask.grid.spacing_kji_mm
         self._blocks = _block_states(self._inside)

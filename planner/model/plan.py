@@ -88,10 +88,11 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Candidates:
-    """Arrays over ALL candidates tried, in the order of the skin entries.
+    """Arrays over ALL candidates tried, neighbours on the skin next to each other.
 
     ``rejected_by`` holds the id of the first hard constraint that failed, in
-    the documented order, or ``""`` for a feasible candidate. ``cost`` is NaN
+    the order in which they were tried (docs/search.md), or ``""`` for a
+    feasible candidate. ``cost`` is NaN
     where infeasible. ``skin_normal_lps`` is outward.
     """
 

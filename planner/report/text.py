@@ -66,11 +66,12 @@ def unknown_texts(result: PlanResult) -> list[str]:
         for finding in trajectory.findings
         if finding.verdict is Verdict.UNKNOWN
     ]
-    given = {s.structure_class for s in result.structures.structures}
+    found = {f.structure for t in result.trajectories for f in t.findings}
+    given = {s.structure_class for s in result.structures.structures if s.role.is_obstacle}
     texts += [
         f"UNKNOWN: no mask of class '{plain(rule.structure_class)}', which this procedure requires"
         for rule in result.protocol.margins
-        if rule.required and rule.structure_class not in given
+        if rule.required and rule.structure_class not in given | found
     ]
     return list(dict.fromkeys(texts))
 
@@ -171,11 +172,10 @@ def open_texts(trajectories: Iterable[Trajectory]) -> list[str]:
 def explanation_text(explanation: Explanation) -> str:
     """One sentence of why nothing, or little, is feasible."""
     text = plain(explanation.message)
-    if explanation.opens_at is not None:
-        now = "" if explanation.current is None else f" (now {number(explanation.current, 2)})"
-        text += (
-            f"; a path opens at {number(explanation.opens_at, 2)} {plain(explanation.unit)}{now}"
-        )
+    if explanation.opens_at is not None and explanation.current is not None:
+        unit = f" {plain(explanation.unit)}" if explanation.unit else ""
+        opens, now = number(explanation.opens_at, 2), number(explanation.current, 2)
+        text += f" (opens at {opens}{unit}, now {now}{unit})"
     return text
 
 

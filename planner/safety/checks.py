@@ -14,6 +14,9 @@ from planner.model import Clearance, Finding, Needle, Protocol, Verdict, verdict
 from planner.safety.fields import FieldCache
 from planner.safety.obstacles import Obstacle, Obstacles
 
+WHOLE_IMAGE_TOL_MM = 0.02
+"""Two headers of one grid agree to this: both round their numbers."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NeedleAxis:
@@ -129,9 +132,11 @@ def check_axis(
 
 def check_inside_body(axis: NeedleAxis, grid: Grid, body: BodyWalker) -> Finding:
     """The path, throw included, lies in the imaged body from the skin on."""
+    inward = (axis.tip_lps_mm - axis.entry_lps_mm) / axis.length_mm
+    start = axis.entry_lps_mm + min(skin_slack_mm(grid), axis.length_mm) * inward
     ends = grid.to_axes_mm(axis.end_lps_mm)[None, :]
-    entries = grid.to_axes_mm(axis.entry_lps_mm)[None, :]
-    inside = bool(body.stays_inside(ends, entries, np.zeros(1, np.int64))[0])
+    starts = grid.to_axes_mm(start)[None, :]
+    inside = bool(body.stays_inside(ends, starts, np.zeros(1, np.int64))[0])
     return Finding(
         constraint="outside_body",
         structure=None,
@@ -190,17 +195,22 @@ def covered(
 ) -> np.ndarray:
     """Whether the mask's own grid holds each path with its margin around it, shape (n,).
 
-    A mask stored on the image's grid covers all of the image; there the image's
-    cut faces decide. A grid is convex: both ends inside means the path inside.
+    A mask whose grid holds the whole image covers it; there the image's cut
+    faces decide. A grid is convex: both ends inside means the path inside.
     """
-    source = obstacle.structure.source
-    if source.method in ("same grid", "reordered axes"):
+    source, image = obstacle.structure.source.grid, obstacle.structure.mask.grid
+    if bool(source.contains(image.corners_lps_mm(), inset_mm=-WHOLE_IMAGE_TOL_MM).all()):
         return np.ones(entries_lps_mm.shape[0], dtype=bool)
     inset = obstacle.required_mm + radius_mm
     return np.asarray(
-        source.grid.contains(entries_lps_mm, inset_mm=inset)
-        & source.grid.contains(ends_lps_mm, inset_mm=inset)
+        source.contains(entries_lps_mm, inset_mm=inset)
+        & source.contains(ends_lps_mm, inset_mm=inset)
     )
+
+
+def skin_slack_mm(grid: Grid) -> float:
+    """How near the entry a path may graze air: the skin is known to one voxel."""
+    return float(np.linalg.norm(grid.spacing_kji_mm))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

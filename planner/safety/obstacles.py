@@ -124,7 +124,7 @@ def _obstacle(structure: Structure, margin: Evidenced, protocol: Protocol) -> Ob
 
 def _missing_classes(structures: StructureSet, protocol: Protocol) -> tuple[Finding, ...]:
     """One UNKNOWN finding per class that the procedure needs and nobody gave."""
-    given = {s.structure_class for s in structures.structures}
+    given = {s.structure_class for s in structures.structures if s.role.is_obstacle}
     given |= {"bone"} if structures.with_role(StructureRole.BONE) else set()
     return tuple(
         Finding(
@@ -135,7 +135,7 @@ def _missing_classes(structures: StructureSet, protocol: Protocol) -> tuple[Find
             unit="mm",
             verdict=Verdict.UNKNOWN,
             note=(
-                f"no mask of class '{rule.structure_class}' was given: "
+                f"no mask of class '{rule.structure_class}' is to be avoided: "
                 f"the distance to it is not known ({protocol.id} requires it)"
             ),
         )

@@ -44,6 +44,11 @@ class AxisBatch:
             **{name: getattr(self, name)[at] for name in AxisBatch.__dataclass_fields__}
         )
 
+    def beneath_skin_axes_mm(self, slack_mm: float) -> FloatArray:
+        """Points ``slack_mm`` along each path from its entry (or its tip, if that is nearer)."""
+        fraction = np.minimum(slack_mm / self.length_mm, 1.0)[:, None]
+        return self.entry_axes_mm + fraction * (self.tip_axes_mm - self.entry_axes_mm)
+
     def shaft_axes_mm(self, needle: Needle, start_mm: float) -> tuple[FloatArray, FloatArray]:
         """The needle outside the skin, from ``start_mm`` beyond the entry to the hub."""
         per_mm = (self.entry_axes_mm - self.tip_axes_mm) / self.length_mm[:, None]

@@ -17,6 +17,7 @@ from planner.geometry.trace import TraceTarget
 from planner.geometry.walk import BodyWalker
 from planner.model import Needle
 from planner.progress import ProgressCallback
+from planner.safety.checks import skin_slack_mm
 from planner.safety.obstacles import Obstacle
 from planner.search.batch import AxisBatch
 from planner.search.cost import clearance_cost
@@ -110,8 +111,7 @@ def evaluate(
         bound = item.bounds(batch, needle.radius_mm, found.active, enough)
         room.take(item.obstacle, found.active, bound)
         found.reject(item.obstacle.constraint, ~(bound >= item.obstacle.required_mm))
-    inside = body.stays_inside(batch.end_axes_mm, batch.entry_axes_mm, found.active)
-    found.reject(OUTSIDE_BODY, ~inside)
+    found.reject(OUTSIDE_BODY, ~path_is_in_body(batch, body, found.active))
     found.reject(SHAFT, ~shaft_is_free(batch, body, needle, found.active))
     progress("tracing paths", 1.0)
     survivors = found.active
@@ -122,6 +122,14 @@ def evaluate(
         least_clearance_mm=room.least_mm[survivors],
         is_tight=room.is_tight[survivors],
     )
+
+
+def path_is_in_body(
+    batch: AxisBatch, body: BodyWalker, active: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether each path lies in the body from just beneath the skin to its end, shape (m,)."""
+    beneath = batch.beneath_skin_axes_mm(skin_slack_mm(body.grid))
+    return body.stays_inside(batch.end_axes_mm, beneath, active)
 
 
 def shaft_is_free(

@@ -18,9 +18,18 @@ from planner.model import Explanation, Needle, Protocol
 from planner.safety.fields import FieldCache
 from planner.safety.obstacles import CONTACT_MM, Obstacle
 from planner.search.batch import AxisBatch
-from planner.search.evaluate import BONE, OUTSIDE_BODY, SHAFT, TracedObstacle, shaft_is_free
+from planner.search.evaluate import (
+    BONE,
+    OUTSIDE_BODY,
+    SHAFT,
+    TracedObstacle,
+    path_is_in_body,
+    shaft_is_free,
+)
 from planner.search.limits import Limit
 
+_MAY_BE_AIMED_AT = ("lesion", "joint", "disc", None)
+_AIMED_AT = " If it is what the needle is for, give it the role target (--role NAME=target)."
 _EXACT_LOOKS = 2000
 """Candidates measured exactly per obstacle: those with the largest certified bound."""
 
@@ -66,9 +75,8 @@ def _target_inside(question: Question) -> tuple[Explanation, ...]:
         Explanation(
             code="target_inside",
             message=(
-                f"The target lies inside '{item.obstacle.name}', which is to be avoided. If it "
-                "is what the needle is for, give it the role target or allowed "
-                f"(--role {item.obstacle.name}=target)."
+                f"The target lies inside '{item.obstacle.name}', which is to be avoided."
+                + (_AIMED_AT if item.obstacle.structure.structure_class in _MAY_BE_AIMED_AT else "")
             ),
             constraint=item.obstacle.constraint,
         )
@@ -87,7 +95,7 @@ def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:
         fails[name] = fails[name] | bad if name in fails else bad
     batch = question.batch
     body = question.body
-    fails[OUTSIDE_BODY] = ~body.stays_inside(batch.end_axes_mm, batch.entry_axes_mm, everyone)
+    fails[OUTSIDE_BODY] = ~path_is_in_body(batch, body, everyone)
     fails[SHAFT] = ~shaft_is_free(batch, body, question.needle, everyone)
     return fails
 

@@ -1,4 +1,4 @@
-"""Compiled kernels of the entry candidates. Arrays are [k, j, i]; faces come as -k +k -j +j -i +i."""
+"""Compiled kernels of the entry candidates. Arrays are [k, j, i]; faces -k +k -j +j -i +i."""
 
 from __future__ import annotations
 

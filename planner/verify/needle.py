@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.geometry import Mask
+from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument, TrajectoryRecord
 from planner.model import Protocol, Verdict
 from planner.verify.exact import room_to_cuts_mm, walk_voxels
@@ -48,9 +50,7 @@ def recomputed(
     elevation = 2 * np.arctan(head / (length_mm + in_plane))
     axis_end = tip + needle / length_mm * plan.needle.throw_mm
     body = around.body
-    is_in_body = body is not None and bool(
-        np.all(walk_voxels(entry, axis_end, body.grid).inside(body))
-    )
+    is_in_body = body is not None and _lies_in_body(entry, axis_end, length_mm, body)
     b0 = around.b0_direction_lps
     to_b0 = None if b0 is None else angle_deg(needle, b0)
     return Recomputed(
@@ -172,3 +172,11 @@ def _clearance_cost(protocol: Protocol, truth: Recomputed, around: Surroundings)
             fall_mm = max(protocol.clear_at.value - margin_mm, LEAST_CLEAR_ROOM_MM)
             costs.append(1.0 - (truth.clearance_mm(name) - margin_mm) / fall_mm)
     return max(costs)
+
+
+def _lies_in_body(entry: FloatArray, end: FloatArray, length_mm: float, body: Mask) -> bool:
+    """Every voxel on the way is body, but for those within one voxel diagonal of the entry."""
+    walk = walk_voxels(entry, end, body.grid)
+    diagonal_mm = min(float(np.sqrt((body.grid.spacing_kji_mm**2).sum())), length_mm)
+    is_at_skin = walk.to_mm <= diagonal_mm + NUMERIC_TOL_MM
+    return bool(np.all(walk.inside(body) | (is_at_skin & walk.is_in_grid)))

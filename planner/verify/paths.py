@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from planner.geometry import Grid
 from planner.io.plan_document import ClearanceRecord, PlanDocument, TrajectoryRecord
 from planner.model import MaskSource, Protocol, StructureRole, Verdict
 from planner.verify.exact import VoxelBoxes, room_to_faces_mm, walk_voxels
@@ -26,6 +27,7 @@ from planner.verify.needle import check_angles, check_axis, check_cost, recomput
 MIN_NEEDLE_MM = 1e-6
 MAX_REACH_MM = 1e4
 SKIN_TOL_VOXELS = 1.0
+WHOLE_IMAGE_TOL_MM = 0.02
 SHAFT_FROM_MM = 5.0
 """Nearer to the skin, an oblique needle grazes the voxels of its own entry."""
 
@@ -212,7 +214,7 @@ def _check_coverage(
     trajectory: TrajectoryRecord, truth: Recomputed, around: Surroundings, book: Ledger
 ) -> None:
     """Each structure to avoid is known as far as its margin reaches, and none is missing."""
-    classes = {s.structure_class for s in around.structures.structures}
+    classes = {s.structure_class for s in around.structures.structures if s.role.is_obstacle}
     if around.structures.with_role(StructureRole.BONE):
         classes.add("bone")
     for structure in around.structures.structures:
@@ -220,7 +222,7 @@ def _check_coverage(
         if margin_mm is None:
             continue
         reach_mm = margin_mm + truth.radius_mm
-        is_known = _covers(structure.source, truth, reach_mm)
+        is_known = _covers(structure.source, around.volume.grid, truth, reach_mm)
         _check_not_passed(trajectory, f"mask of '{structure.name}' covers the path", is_known, book)
         is_seen = truth.cut_room_mm >= reach_mm - NUMERIC_TOL_MM
         _check_not_passed(
@@ -232,15 +234,18 @@ def _check_coverage(
         )
 
 
-def _covers(source: MaskSource, truth: Recomputed, reach_mm: float) -> bool:
+def _covers(source: MaskSource, image: Grid, truth: Recomputed, reach_mm: float) -> bool:
     """Whether the grid a mask was drawn on holds the path and what is within reach of it.
 
-    A mask drawn on the image's own grid knows all of the image; whether that is
+    A mask whose grid holds the whole image knows all of it; whether that is
     enough is a question of where the image cuts the body.
     """
-    is_own_grid = source.method in ("same grid", "reordered axes")
+    corners = image.corners_lps_mm()
+    around_image = [room_to_faces_mm(source.grid, c, c).min() for c in corners]
+    if min(around_image) >= -WHOLE_IMAGE_TOL_MM:
+        return True
     room_mm = float(room_to_faces_mm(source.grid, truth.entry_lps_mm, truth.axis_end_lps_mm).min())
-    return room_mm >= (0.0 if is_own_grid else reach_mm) - NUMERIC_TOL_MM
+    return room_mm >= reach_mm - NUMERIC_TOL_MM
 
 
 def _check_not_passed(

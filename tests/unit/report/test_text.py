@@ -110,7 +110,7 @@ def test_failed_finding_shows_measured_against_required(plan_result):
 def test_nothing_feasible_is_explained(hopeless_result):
     for text in (summary_text(hopeless_result), report_markdown(hopeless_result, [])):
         assert hopeless_result.explanation[0].message in text
-        assert "opens at 6.50 mm (now 28.00)" in text
+        assert "opens at 6.50 mm, now 28.00 mm" in text
         assert "no path meets every limit" in text.lower()
         for reason, count in hopeless_result.rejected_counts.items():
             assert reason in text

@@ -240,8 +240,9 @@ class TestExplanation:
     def test_a_target_inside_a_structure_cannot_be_opened_by_its_margin(self, scene):
         result = _plan(*scene, target=(-10.0, -14.0, 0.0))
         assert result.verdict is Verdict.FAIL
-        found = next(e for e in result.explanation if e.constraint == "clearance:aorta")
+        found = next(e for e in result.explanation if e.code == "removed:clearance:aorta")
         assert found.opens_at is None
+        assert any(e.code == "target_inside" and "aorta" in e.message for e in result.explanation)
         assert "no margin would open" in found.message
 
     def test_a_target_deeper_than_any_reach_says_how_deep(self, scene):

@@ -282,6 +282,16 @@ def test_flipped_or_permuted_axes_give_the_same_body(
     assert same_body_by_world_position(first, second) < 2e-3
 
 
+def test_a_plain_box_on_an_empty_background_is_a_body() -> None:
+    grid = trunk_grid()
+    at = points_of(grid)
+    box = (np.abs(at[..., 0]) < 120.0) & (np.abs(at[..., 1]) < 80.0)
+    found = find_body(mr_volume(grid, 800.0 * box))
+    differ = np.count_nonzero(found.mask.inside != box)
+    assert differ < 0.02 * len(skin_entries(found))  # the four long edges are rounded
+    assert found.cut_faces == ("k0", "k1")
+
+
 # ---------------------------------------------------------------- CT
 
 
