@@ -103,10 +103,14 @@ def distance_to_mask_mm(
         Equal to the float64 result within 1e-5 mm up to a cap of 100 mm (the error grows
         with the square of the cap); an empty mask gives the cap.
     """
-    squared = _squared_field(
-        np.ascontiguousarray(inside), np.asarray(spacing_kji_mm, float), cap_mm, metric, (1, 1, 1)
+    return _field(
+        np.ascontiguousarray(inside),
+        np.asarray(spacing_kji_mm, float),
+        cap_mm,
+        metric,
+        (1, 1, 1),
+        take_root=True,
     )
-    return np.sqrt(squared, out=squared)
 
 
 def distance_field(
@@ -153,8 +157,13 @@ def distance_field(
     if not source.any():
         return None
     finer = tuple(int(n) for n in np.ceil(spacing / max_step_mm - 1e-9))
-    squared = _squared_field(
-        np.ascontiguousarray(source), spacing, cap_mm, Metric.BOX, (finer[0], finer[1], finer[2])
+    squared = _field(
+        np.ascontiguousarray(source),
+        spacing,
+        cap_mm,
+        Metric.BOX,
+        (finer[0], finer[1], finer[2]),
+        take_root=False,
     )
     step = spacing / np.array(finer)
     keep = tuple(
@@ -170,13 +179,16 @@ def distance_field(
     )
 
 
-def _squared_field(
+def _field(
     inside: NDArray[np.bool_],
     spacing_kji_mm: FloatArray,
     cap_mm: float,
     metric: Metric,
     finer_kji: tuple[int, int, int],
+    *,
+    take_root: bool,
 ) -> NDArray[np.float32]:
+    """Distance, or squared distance, on the (finer) lattice."""
     runs = cap_mm / spacing_kji_mm + 1
     if not (np.isfinite(cap_mm) and cap_mm > 0 and runs.max() < _MAX_RUN):
         raise DegenerateGeometryError(
@@ -190,7 +202,11 @@ def _squared_field(
     nk, nj, ni = inside.shape
     below = np.empty(inside.shape, dtype=np.uint8)
     above = np.empty(inside.shape, dtype=np.uint8)
-    in_chunks(lambda low, high: _run_lengths(voxels, below, above, low, high), nj, least=16)
+    in_chunks(
+        lambda low, high: _run_lengths(voxels, below, above, finer_kji[0] == 1, low, high),
+        nj,
+        least=16,
+    )
     fk, fj, fi = finer_kji
     out = np.empty((nk * fk, nj * fj, ni * fi), dtype=np.float32)
     to_below, to_above = _run_costs(spacing_kji_mm[0], half, fk, unit_mm2)
@@ -198,7 +214,19 @@ def _squared_field(
     costs_i = _window_costs(spacing_kji_mm[2], cap_mm, half, fi, unit_mm2)
 
     def fill(low: int, high: int) -> None:
-        _fill_planes(below, above, to_below, to_above, costs_j, costs_i, unit_mm2, out, low, high)
+        _fill_planes(
+            below,
+            above,
+            to_below,
+            to_above,
+            costs_j,
+            costs_i,
+            unit_mm2,
+            take_root,
+            out,
+            low,
+            high,
+        )
 
     in_chunks(fill, nk * fk, least=4)
     return out
@@ -245,8 +273,11 @@ def _window_costs(
 
 
 @nb.njit(cache=True, nogil=True)
-def _run_lengths(inside, below, above, j_low, j_high):  # type: ignore[no-untyped-def]
-    """Voxels to the nearest set voxel at or below, and at or above, along k (255 = none)."""
+def _run_lengths(inside, below, above, is_plain, j_low, j_high):  # type: ignore[no-untyped-def]
+    """Voxels to the nearest set voxel at or below, and at or above, along k (255 = none).
+
+    With ``is_plain`` both sides cost the same: ``below`` becomes the nearer of them.
+    """
     nk, _, ni = inside.shape
     run = np.empty(ni, np.uint8)
     for j in range(j_low, j_high):
@@ -262,11 +293,14 @@ def _run_lengths(inside, below, above, j_low, j_high):  # type: ignore[no-untype
                 grown = run[i] + np.uint8(run[i] != 255)
                 run[i] = np.uint8(0) if inside[k, j, i] else np.uint8(grown)
                 above[k, j, i] = run[i]
+            if is_plain:
+                for i in range(ni):
+                    below[k, j, i] = min(below[k, j, i], run[i])
 
 
 @nb.njit(cache=True, nogil=True)
 def _fill_planes(  # type: ignore[no-untyped-def]
-    below, above, to_below, to_above, costs_j, costs_i, unit_mm2, out, low, high
+    below, above, to_below, to_above, costs_j, costs_i, unit_mm2, take_root, out, low, high
 ):
     _, nj, ni = below.shape
     fk = to_below.shape[0]
@@ -276,9 +310,13 @@ def _fill_planes(  # type: ignore[no-untyped-def]
         k, u = kk // fk, kk % fk
         for j in range(nj):
             for i in range(ni):
-                plane[j, i] = min(to_below[u, below[k, j, i]], to_above[u, above[k, j, i]])
+                plane[j, i] = to_below[u, below[k, j, i]]
+        if fk > 1:
+            for j in range(nj):
+                for i in range(ni):
+                    plane[j, i] = min(plane[j, i], to_above[u, above[k, j, i]])
         _window_min_rows(plane, costs_j, rows)
-        _window_min_columns(rows, costs_i, unit_mm2, out[kk])
+        _window_min_columns(rows, costs_i, unit_mm2, take_root, out[kk])
 
 
 @nb.njit(cache=True, nogil=True)
@@ -328,7 +366,17 @@ def _window_min_rows(plane, costs, out):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _window_min_columns(rows, costs, unit_mm2, out):  # type: ignore[no-untyped-def]
+def _store(best, scale, take_root, out):  # type: ignore[no-untyped-def]
+    if take_root:
+        for i in range(out.shape[0]):
+            out[i] = np.sqrt(np.float32(best[i]) * scale)
+    else:
+        for i in range(out.shape[0]):
+            out[i] = np.float32(best[i]) * scale
+
+
+@nb.njit(cache=True, nogil=True)
+def _window_min_columns(rows, costs, unit_mm2, take_root, out):  # type: ignore[no-untyped-def]
     """Minimum along each row: out[j, i * f + u] = min_d rows[j, i + d] + costs[u, d]."""
     nj, ni = rows.shape
     finer, n_window = costs.shape
@@ -359,5 +407,5 @@ def _window_min_columns(rows, costs, unit_mm2, out):  # type: ignore[no-untyped-
                         line[left : left + n],
                         costs[u, width - d],
                     )
-                for i in range(n):
-                    out[j, (first + i) * finer + u] = np.float32(best[i]) * scale
+                start = first * finer + u
+                _store(best, scale, take_root, out[j, start : start + n * finer : finer])
