@@ -122,7 +122,7 @@ def _block_states(inside):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _face_ahead(at, direction, index, n, block):  # type: ignore[no-untyped-def]
+def _face_ahead(at, direction, inverse, index, n, block):  # type: ignore[no-untyped-def]
     """Parameter t at which the segment leaves the voxel (or, with ``block``, its block)."""
     if direction == 0.0:
         return np.inf
@@ -131,7 +131,7 @@ def _face_ahead(at, direction, index, n, block):  # type: ignore[no-untyped-def]
         low = (index // _BLOCK) * _BLOCK
         high = min(low + _BLOCK, n) - 1
     face = high + 0.5 if direction > 0.0 else low - 0.5
-    return (face - at) / direction
+    return (face - at) * inverse
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -148,6 +148,9 @@ def _walk_one(  # type: ignore[no-untyped-def]
     """Millimetres inside; -1 as soon as a voxel is not what it must be."""
     nk, nj, ni = inside.shape
     vk, vj, vi = math.floor(k + 0.5), math.floor(j + 0.5), math.floor(i + 0.5)
+    inverse_k = 1.0 / dk if dk != 0.0 else 0.0
+    inverse_j = 1.0 / dj if dj != 0.0 else 0.0
+    inverse_i = 1.0 / di if di != 0.0 else 0.0
     total, t = 0.0, 0.0
     while True:
         on_grid = 0 <= vk < nk and 0 <= vj < nj and 0 <= vi < ni
@@ -168,9 +171,9 @@ def _walk_one(  # type: ignore[no-untyped-def]
             return total
         if (must_be == _FULL and not is_set) or (must_be == _EMPTY and is_set):
             return -1.0
-        tk = _face_ahead(k, dk, vk, nk, jump)
-        tj = _face_ahead(j, dj, vj, nj, jump)
-        ti = _face_ahead(i, di, vi, ni, jump)
+        tk = _face_ahead(k, dk, inverse_k, vk, nk, jump)
+        tj = _face_ahead(j, dj, inverse_j, vj, nj, jump)
+        ti = _face_ahead(i, di, inverse_i, vi, ni, jump)
         t_leave = min(tk, tj, ti)
         if is_set:
             total += max(min(t_leave, 1.0) - t, 0.0) * length

@@ -44,17 +44,21 @@ class AxisBatch:
             **{name: getattr(self, name)[at] for name in AxisBatch.__dataclass_fields__}
         )
 
-    def beneath_skin_axes_mm(self, slack_mm: float) -> FloatArray:
-        """Points ``slack_mm`` along each path from its entry (or its tip, if that is nearer)."""
-        fraction = np.minimum(slack_mm / self.length_mm, 1.0)[:, None]
-        return self.entry_axes_mm + fraction * (self.tip_axes_mm - self.entry_axes_mm)
+    def beneath_skin_axes_mm(self, slack_mm: float, active: NDArray[np.int64]) -> FloatArray:
+        """Points ``slack_mm`` along active paths from the entry (the tip, if that is nearer)."""
+        entry = self.entry_axes_mm[active]
+        fraction = np.minimum(slack_mm / self.length_mm[active], 1.0)[:, None]
+        return np.asarray(entry + fraction * (self.tip_axes_mm[active] - entry))
 
-    def shaft_axes_mm(self, needle: Needle, start_mm: float) -> tuple[FloatArray, FloatArray]:
+    def shaft_axes_mm(
+        self, needle: Needle, start_mm: float, active: NDArray[np.int64]
+    ) -> tuple[FloatArray, FloatArray]:
         """The needle outside the skin, from ``start_mm`` beyond the entry to the hub."""
-        per_mm = (self.entry_axes_mm - self.tip_axes_mm) / self.length_mm[:, None]
-        outside = np.maximum(needle.length_mm - self.length_mm, 0.0)
-        start = self.entry_axes_mm + per_mm * np.minimum(start_mm, outside)[:, None]
-        return start, self.entry_axes_mm + per_mm * outside[:, None]
+        entry, length = self.entry_axes_mm[active], self.length_mm[active]
+        per_mm = (entry - self.tip_axes_mm[active]) / length[:, None]
+        outside = np.maximum(needle.length_mm - length, 0.0)
+        start = entry + per_mm * np.minimum(start_mm, outside)[:, None]
+        return start, np.asarray(entry + per_mm * outside[:, None])
 
 
 def coherent_order(points_axes_mm: FloatArray) -> NDArray[np.int64]:
@@ -76,7 +80,7 @@ def axis_batch(
 ) -> AxisBatch:
     """Candidates from every entry (LPS, and the same in the grid's axes) to one tip."""
     along = tip_lps_mm - entry_lps_mm
-    length = np.linalg.norm(along, axis=1)
+    length = np.sqrt(np.einsum("ij,ij->i", along, along))
     direction = along / np.maximum(length, 1e-12)[:, None]
     tips = np.broadcast_to(tip_lps_mm, entry_lps_mm.shape)
     ends = throw_end_lps_mm(entry_lps_mm, tips, throw_mm) if len(length) else tips

@@ -128,17 +128,17 @@ def path_is_in_body(
     batch: AxisBatch, body: BodyWalker, active: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether each path lies in the body from just beneath the skin to its end, shape (m,)."""
-    beneath = batch.beneath_skin_axes_mm(skin_slack_mm(body.grid))
-    return body.stays_inside(batch.end_axes_mm, beneath, active)
+    beneath = batch.beneath_skin_axes_mm(skin_slack_mm(body.grid), active)
+    return body.stays_inside(batch.end_axes_mm[active], beneath, np.arange(active.size))
 
 
 def shaft_is_free(
     batch: AxisBatch, body: BodyWalker, needle: Needle, active: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether the needle outside the skin meets no other part of the body, shape (m,)."""
-    start, hub = batch.shaft_axes_mm(needle, _SHAFT_START_MM)
+    start, hub = batch.shaft_axes_mm(needle, _SHAFT_START_MM, active)
     nothing_outside = needle.length_mm - batch.length_mm[active] <= _SHAFT_START_MM
-    return nothing_outside | body.stays_outside(start, hub, active)
+    return nothing_outside | body.stays_outside(start, hub, np.arange(active.size))
 
 
 class _Room:

@@ -250,10 +250,11 @@ class PlanningSession:
         skin = self._skin
         offset = skin.entry_lps_mm - target.point_lps_mm
         near = np.flatnonzero(np.einsum("ij,ij->i", offset, offset) <= self._reach_mm**2)
+        everything = slice(None) if near.size == len(skin) else near
         batch = axis_batch(
-            skin.entry_lps_mm[near],
-            skin.outward_normal_lps[near],
-            self._skin_axes_mm[near],
+            skin.entry_lps_mm[everything],
+            skin.outward_normal_lps[everything],
+            self._skin_axes_mm[everything],
             target.point_lps_mm,
             self.needle.throw_mm,
             self.volume.grid,
