@@ -80,6 +80,10 @@ def not_checked_texts(result: PlanResult) -> list[str]:
     """What this plan does not answer for, in sentences."""
     texts = list(_NOT_MODELLED)
     texts.append("anatomy for which no mask was given: the path was not kept clear of it")
+    texts.append(
+        "gas inside the body (bowel, lung): it counts as body, so a path through it is not "
+        "refused unless a mask to avoid covers it"
+    )
     checked = {f.constraint for t in result.trajectories for f in t.findings}
     if not any(c.startswith(_MR_CHECKS) for c in checked):
         texts.append("MR distortion near metal and the needle's own artefact")

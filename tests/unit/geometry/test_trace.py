@@ -10,6 +10,7 @@ from planner.geometry.clearance import MaskIndex
 from planner.geometry.distance import distance_field
 from planner.geometry.threads import use_threads
 from planner.geometry.trace import REJECTED, TraceTarget
+from planner.search.batch import coherent_order
 from tests.brute_force import axis_distances_mm
 from tests.grids import ORIENTED_AXES
 from tests.scenes import block_grid, random_blobs, random_segments
@@ -125,3 +126,28 @@ def test_one_and_two_threads_give_the_same_bits():
             found.append(_trace(mask, starts, ends, 2.0))
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("throw_mm", [0.0, 12.0])
+@pytest.mark.parametrize("spacing", [(4.0, 0.5, 0.5), (1.2, 0.8, 0.8)])
+def test_answers_taken_over_from_neighbours_are_exact_too(spacing, throw_mm):
+    """A dense fan to one tip, visited cell by cell, as the search does it."""
+    grid = block_grid(spacing, ORIENTED_AXES["oblique_flipped"])
+    extent = np.array(grid.shape_kji) - 1
+    j, i = np.meshgrid(np.linspace(0, 1, 70), np.linspace(0, 1, 70), indexing="ij")
+    entries = grid.to_lps(np.stack([np.full(j.size, 0.02), j.ravel(), i.ravel()], 1) * extent)
+    entries = entries[coherent_order(grid.to_axes_mm(entries))]
+    tip = grid.to_lps([0.8, 0.5, 0.45] * extent)
+    along = tip - entries
+    ends = tip + throw_mm * along / np.linalg.norm(along, axis=1, keepdims=True)
+    n_shared_kinds = 0
+    for seed in range(4):
+        mask = random_blobs(grid, seed=seed, fraction=0.02)
+        exact = MaskIndex(mask).closest_approach(entries, ends).distance_mm
+        for required in (1.0, 3.0):
+            bound = _trace(mask, entries, ends, required)
+            assert np.array_equal(bound == REJECTED, exact < required)
+            kept = bound != REJECTED
+            assert np.all(bound[kept] <= exact[kept] + 1e-6), "a bound larger than the truth"
+            n_shared_kinds += 0.02 < kept.mean() < 0.98
+    assert n_shared_kinds > 0, "the fan must hold both accepted and rejected axes"
