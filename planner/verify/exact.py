@@ -175,10 +175,15 @@ def walk_voxels(start_lps_mm: FloatArray, end_lps_mm: FloatArray, grid: Grid) ->
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Skin:
-    """The outer surface of a body: ``solid`` is the body with its closed cavities filled."""
+    """The outer surface of a body: ``tissue`` is the body with its closed cavities filled.
+
+    ``solid`` is tissue and what was not imaged, ``known`` what was imaged.
+    """
 
     grid: Grid
+    tissue: NDArray[np.bool_]
     solid: NDArray[np.bool_]
+    known: NDArray[np.bool_]
 
     @classmethod
     def of(cls, body: Mask, imaged: Mask | None = None) -> Skin:
@@ -186,16 +191,16 @@ class Skin:
 
         What the scanner did not image is taken for solid: it may hide the body.
         """
-        label, n_labels = ndimage.label(~body.inside)
+        known = np.ones_like(body.inside) if imaged is None else imaged.inside
+        # Air may reach the image's edge through what was not imaged.
+        label, n_labels = ndimage.label(~(body.inside & known))
         is_open = np.zeros(n_labels + 1, dtype=np.bool_)
         for axis in range(3):
             for side in (0, -1):
                 is_open[np.unique(label.take(side, axis))] = True
         is_open[0] = False  # label 0 is the body itself
-        solid = ~is_open[label]
-        if imaged is not None:
-            solid |= ~imaged.inside
-        return cls(grid=body.grid, solid=np.asarray(solid))
+        tissue = np.asarray(~is_open[label])
+        return cls(grid=body.grid, tissue=tissue, solid=tissue | ~known, known=known)
 
     def voxels_to_surface(self, point_lps_mm: FloatArray) -> float:
         """How far a point is from the nearest piece of skin, in voxels along the worst axis.
@@ -218,16 +223,37 @@ class Skin:
                 nearest = min(nearest, float(np.maximum(gaps, 0.0).max(axis=1).min()))
         return nearest
 
+    def is_known_around(self, point_lps_mm: FloatArray) -> bool:
+        """Whether all that decides the normal at a point was imaged.
+
+        Where the image ends beside an entry, its normal depends on how the body
+        is thought to go on, and two ways of thinking differ.
+        """
+        _, spacing_mm = _axes(self.grid)
+        reach = np.ceil(3 * _NORMAL_SIGMA_MM / spacing_mm).astype(np.int64)
+        _, window, start = self._around(point_lps_mm, reach)
+        place = tuple(slice(a, a + n) for a, n in zip(start, window.shape, strict=True))
+        is_whole = bool(np.all(np.array(window.shape) == 2 * reach + 2))
+        return is_whole and bool(self.known[place].all())
+
     def outward_normal_lps(self, point_lps_mm: FloatArray) -> FloatArray | None:
-        """Unit normal of the smoothed body at a point, out of the body; None where it has none."""
+        """Unit normal of the smoothed body at a point, out of the body; None where it has none.
+
+        The mean is taken over what is known: beyond the image and where nothing was
+        imaged there is neither body nor air.
+        """
         columns, spacing_mm = _axes(self.grid)
         reach = np.ceil(5 * _NORMAL_SIGMA_MM / spacing_mm).astype(np.int64) + 2
         centre, window, start = self._around(point_lps_mm, reach)
         if min(window.shape) < 2:
             return None
-        smooth = ndimage.gaussian_filter(
-            window.astype(np.float64), _NORMAL_SIGMA_MM / spacing_mm, mode="nearest"
-        )
+        place_of = tuple(slice(a, a + n) for a, n in zip(start, window.shape, strict=True))
+        known = self.known[place_of].astype(np.float64)
+        sums = [
+            ndimage.gaussian_filter(values, _NORMAL_SIGMA_MM / spacing_mm, mode="constant")
+            for values in (self.tissue[place_of] * known, known)
+        ]
+        smooth = sums[0] / np.maximum(sums[1], 1e-6)
         slopes = np.stack(np.gradient(smooth, *spacing_mm))
         place = (centre - start)[:, None]
         inward = np.array([ndimage.map_coordinates(s, place, order=1)[0] for s in slopes])

@@ -108,7 +108,7 @@ def check_angles(
         book.close("angles.b0_deg", claimed.b0_deg, truth.b0_deg, ANGLE_TOL_DEG)
     normal = np.array(trajectory.skin_normal_lps)
     book.close("skin_normal_lps has length", float(np.sqrt((normal**2).sum())), 1.0, 1e-6)
-    if around.skin is not None:
+    if around.skin is not None and around.skin.is_known_around(truth.entry_lps_mm):
         found = around.skin.outward_normal_lps(truth.entry_lps_mm)
         apart_deg = np.inf if found is None else angle_deg(found, normal)
         book.close("skin_normal_lps is off the body's by", apart_deg, 0.0, NORMAL_TOL_DEG)
