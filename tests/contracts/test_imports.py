@@ -17,6 +17,7 @@ LEVEL = {
     "toml_file": 1,
     "geometry": 1,
     "model": 2,
+    "physics": 3,
     "protocols": 3,
     "io": 3,
     "safety": 3,
@@ -28,7 +29,14 @@ LEVEL = {
     "cli": 6,
     "__main__": 7,
 }
-FORBIDDEN = {("io", "safety"), ("safety", "io"), ("verify", "safety"), ("verify", "search")}
+FORBIDDEN = {
+    ("io", "safety"),
+    ("safety", "io"),
+    ("verify", "safety"),
+    ("verify", "search"),
+    ("verify", "physics"),
+    ("physics", "io"),
+}
 KERNELS = {"clearance", "distance", "trace", "segments", "walk"}
 """What an independent check must not share with the search."""
 

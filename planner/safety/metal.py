@@ -1,0 +1,285 @@
+"""Metal in the plan: where its field moves or hides the image, and what that does to obstacles.
+
+The void becomes an obstacle of its own. Every other obstacle is swept by the local bound
+of the shift before its distance is taken; the metal's own mask stays where it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.errors import ConfigError
+from planner.geometry import Grid, Mask
+from planner.geometry.frames import FloatArray
+from planner.model import Finding, MaskSource, Structure, StructureRole, StructureSet, Verdict
+from planner.model.mr import Material, MRAcquisition
+from planner.physics.materials import UNKNOWN_METAL, candidate_materials, worst_ppm
+from planner.physics.metal_share import share_of_mask
+from planner.physics.metal_zones import (
+    SWEEP_SHIFT_MM,
+    MetalBody,
+    MetalField,
+    MetalZones,
+    metal_field,
+    slices_of,
+    union,
+    zones_of,
+)
+from planner.physics.shifts import ShiftModel, missing_for_metal, shift_model
+from planner.physics.sweep import half_widths_kji, swept
+from planner.safety.obstacles import CONTACT_MM, Obstacle, Obstacles
+
+MR_VOID = "mr_void"
+MR_UNKNOWN = "mr_unknown"
+VOID_NAME = "MR void"
+VOID_EVIDENCE = "C: dipole field (docs/metal.md)"
+_VOID_CLEAR_MM = 3.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Implant:
+    """One implant: its structure, the metals it may be, and where its shape is from."""
+
+    structure: Structure
+    materials: tuple[Material, ...]
+    is_geometry: bool
+    """Whether the shape was given as geometry; a mask may be drawn on its own artefact."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MetalLayer:
+    """What metal does to one image and the sequence that guides the needle.
+
+    ``zones`` holds the zones of each acquisition (in their order) and ``worst`` all of them
+    together; empty and None where the physics is not known: ``unknown`` then says why.
+    """
+
+    grid: Grid
+    implants: tuple[Implant, ...]
+    acquisitions: tuple[MRAcquisition, ...]
+    models: tuple[ShiftModel, ...]
+    field: MetalField | None
+    zones: tuple[MetalZones, ...]
+    unknown: tuple[Finding, ...]
+
+    @property
+    def worst(self) -> MetalZones | None:
+        """The worst of all acquisitions, voxel by voxel."""
+        return functools.reduce(union, self.zones) if self.zones else None
+
+
+def metal_layer(
+    structures: StructureSet,
+    acquisitions: Sequence[MRAcquisition],
+    materials: Mapping[str, str],
+    *,
+    geometry: Sequence[str] = (),
+) -> MetalLayer | None:
+    """The metal of a plan, or None where no structure is an implant.
+
+    Parameters
+    ----------
+    structures : StructureSet
+    acquisitions : sequence of MRAcquisition
+        The planning image's first, then those that guide the needle; the worst counts.
+    materials : mapping of structure name to material
+        Implants that are not named are of unknown metal: the strongest likely one counts.
+    geometry : sequence of str
+        Names of implants whose shape is exact (a mesh, cylinders), not drawn on an image.
+
+    Raises
+    ------
+    ConfigError
+        A material is for a structure that is no implant, or is not in the table.
+    """
+    implants = tuple(
+        Implant(
+            structure=s,
+            materials=candidate_materials(materials.get(s.name, UNKNOWN_METAL)),
+            is_geometry=s.name in geometry,
+        )
+        for s in structures.with_role(StructureRole.IMPLANT)
+    )
+    _check_names(materials, implants)
+    if not implants:
+        return None
+    unknown = tuple(_unknown(a) for a in acquisitions if missing_for_metal(a))
+    if unknown or not acquisitions:
+        return MetalLayer(
+            grid=structures.grid,
+            implants=implants,
+            acquisitions=tuple(acquisitions),
+            models=(),
+            field=None,
+            zones=(),
+            unknown=unknown or (_no_acquisition(),),
+        )
+    models = tuple(shift_model(a) for a in acquisitions)
+    bodies = [_body(implant) for implant in implants]
+    field = metal_field(bodies, models, structures.grid, acquisitions[0].b0_direction_lps)
+    return MetalLayer(
+        grid=structures.grid,
+        implants=implants,
+        acquisitions=tuple(acquisitions),
+        models=models,
+        field=field,
+        zones=tuple(
+            zones_of(field, model, voxel_edges_mm(a))
+            for a, model in zip(acquisitions, models, strict=True)
+        ),
+        unknown=(),
+    )
+
+
+def with_acquisition(layer: MetalLayer, acquisition: MRAcquisition) -> MetalLayer:
+    """The same metal under one other acquisition; its field is not computed again.
+
+    Raises
+    ------
+    ValueError
+        If the layer has no field, or the acquisition misses a value.
+    """
+    if layer.field is None:
+        raise ValueError("the field of the metal is not known")
+    model = shift_model(acquisition)
+    return replace(
+        layer,
+        acquisitions=(acquisition,),
+        models=(model,),
+        zones=(zones_of(layer.field, model, voxel_edges_mm(acquisition)),),
+    )
+
+
+def voxel_edges_mm(acquisition: MRAcquisition) -> FloatArray:
+    """Acquired voxel along readout, phase and slice; what is not known is not asked for."""
+    read = acquisition.readout_pixel_mm or 0.0
+    return np.array([read, acquisition.phase_pixel_mm or read, acquisition.slice_thickness_mm or 0])
+
+
+def with_metal(obstacles: Obstacles, layer: MetalLayer | None) -> Obstacles:
+    """The obstacles as metal leaves them: swept, and the void added.
+
+    Swept obstacles keep their name, margin and constraint; only the mask grows.
+    """
+    if layer is None or layer.field is None:
+        return obstacles
+    half = half_widths(layer)
+    changed = [_swept_obstacle(o, layer.field, half) for o in obstacles.obstacles]
+    return replace(obstacles, obstacles=(*changed, void_obstacle(layer)))
+
+
+def half_widths(layer: MetalLayer) -> NDArray[np.int16]:
+    """Voxels to either side, per axis, from which a voxel's content may be; (k, j, i, 3).
+
+    Zero where the shift is below ``SWEEP_SHIFT_MM``; the widest of the acquisitions.
+    """
+    widths = []
+    for zones, model in zip(layer.zones, layer.models, strict=True):
+        is_still = ~(zones.shift_mm >= SWEEP_SHIFT_MM)
+        readout = np.where(is_still, np.float32(0.0), zones.readout_mm)
+        through = np.where(is_still, np.float32(0.0), zones.slice_mm)
+        widths.append(half_widths_kji(readout, through, model, layer.grid))
+    return np.asarray(np.maximum.reduce(widths))
+
+
+def sweep_mask(mask: Mask, field: MetalField, half: NDArray[np.int16]) -> Mask:
+    """A mask with every voxel set that may truly hold what was drawn."""
+    block = slices_of(field)
+    inside = mask.inside[block]
+    if not inside.any():
+        return mask
+    result = np.array(mask.inside)
+    result[block] = swept(inside, half)
+    return Mask(grid=mask.grid, inside=result)
+
+
+def void_mask(layer: MetalLayer) -> Mask:
+    """Where signal is lost or the image folds, in any acquisition. The metal is always in it."""
+    worst = layer.worst
+    assert worst is not None
+    inside = np.zeros(layer.grid.shape_kji, np.bool_)
+    inside[worst.block] = worst.is_void
+    return Mask(grid=layer.grid, inside=inside)
+
+
+def void_obstacle(layer: MetalLayer) -> Obstacle:
+    """The void as a hard obstacle."""
+    structure = Structure(
+        name=VOID_NAME,
+        role=StructureRole.AVOID,
+        mask=void_mask(layer),
+        source=MaskSource(file="computed", grid=layer.grid, role_from="MR physics"),
+        structure_class="mr_void",
+    )
+    return Obstacle(
+        structure=structure,
+        constraint=MR_VOID,
+        required_mm=CONTACT_MM,
+        clear_mm=CONTACT_MM + _VOID_CLEAR_MM,
+        caution_mm=0.0,
+        evidence=VOID_EVIDENCE,
+    )
+
+
+def _swept_obstacle(obstacle: Obstacle, field: MetalField, half: NDArray[np.int16]) -> Obstacle:
+    structure = obstacle.structure
+    if structure.role is StructureRole.IMPLANT:
+        return obstacle
+    mask = sweep_mask(structure.mask, field, half)
+    if mask is structure.mask:
+        return obstacle
+    return replace(obstacle, structure=replace(structure, mask=mask))
+
+
+def _body(implant: Implant) -> MetalBody:
+    mask = implant.structure.mask
+    return MetalBody(
+        share=share_of_mask(mask.inside),
+        delta_chi_ppm=worst_ppm(implant.materials),
+        nominal_ppm=max((m.delta_chi_ppm.value for m in implant.materials), key=abs),
+    )
+
+
+def _unknown(acquisition: MRAcquisition) -> Finding:
+    missing = missing_for_metal(acquisition)
+    named = "; ".join(f"{m.name}: {m.reason}" for m in missing)
+    options = ", ".join(f"--mr {m.name}=..." for m in missing)
+    return Finding(
+        constraint=MR_UNKNOWN,
+        structure=None,
+        measured=None,
+        required=None,
+        unit="",
+        verdict=Verdict.UNKNOWN,
+        note=f"beside metal the image shift is not known: {named}; give {options}",
+    )
+
+
+def _no_acquisition() -> Finding:
+    return Finding(
+        constraint=MR_UNKNOWN,
+        structure=None,
+        measured=None,
+        required=None,
+        unit="",
+        verdict=Verdict.UNKNOWN,
+        note="there is an implant but no MR acquisition is known: give --mr values",
+    )
+
+
+def _check_names(materials: Mapping[str, str], implants: tuple[Implant, ...]) -> None:
+    names = [implant.structure.name for implant in implants]
+    for name in materials:
+        if name not in names:
+            raise ConfigError(
+                "a material is given for a structure that is no implant",
+                seen=name,
+                needed=", ".join(names) or "a structure with role implant",
+                where="--implant NAME=MATERIAL",
+                fix=f"Give it the role first: --role {name}=implant",
+            )

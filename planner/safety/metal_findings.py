@@ -1,0 +1,171 @@
+"""What metal means for one path: zones travelled, shifts met, clearances without the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.geometry import Mask
+from planner.geometry.frames import FloatArray
+from planner.geometry.walk import BodyWalker
+from planner.model import Finding, Needle, Target, Verdict, verdict_of_margin
+from planner.model.mr import GYROMAGNETIC_MHZ_PER_T, MRAcquisition
+from planner.model.mr_results import MetalRecord, TargetShift
+from planner.physics.acquisition import FAT_SHIFT_PPM
+from planner.physics.metal_zones import FAR_SHIFT_MM, MetalZones
+from planner.safety.checks import NeedleAxis, check_clearances
+from planner.safety.fields import FieldCache
+from planner.safety.metal import MetalLayer, void_mask
+from planner.safety.obstacles import Obstacles
+
+TARGET_SHIFT = "target_shift"
+DISTORTED = "mr_distorted"
+_SAMPLE_SHARE = 0.25
+"""Step along the needle, in voxel edges, at which the shift bound is looked up."""
+
+
+class MetalWalks:
+    """Walkers through the void and the distorted zone, made once per layer."""
+
+    def __init__(self, layer: MetalLayer) -> None:
+        worst = layer.worst
+        assert worst is not None
+        self.zones: MetalZones = worst
+        distorted = np.zeros(layer.grid.shape_kji, np.bool_)
+        distorted[worst.block] = (worst.shift_mm >= FAR_SHIFT_MM) & ~worst.is_void
+        self.void = BodyWalker(void_mask(layer))
+        self.distorted = BodyWalker(Mask(grid=layer.grid, inside=distorted))
+
+    def length_mm(self, walker: BodyWalker, axis: NeedleAxis) -> float:
+        """Millimetres of the axis inside a zone, throw included."""
+        start = walker.grid.to_axes_mm(axis.entry_lps_mm)[None, :]
+        end = walker.grid.to_axes_mm(axis.end_lps_mm)[None, :]
+        return float(walker.length_inside_mm(start, end, np.zeros(1, np.int64))[0])
+
+    def largest_shift_mm(self, axis: NeedleAxis) -> float:
+        """Greatest bound of the shift met outside the void; 0 far from metal."""
+        shifts = np.where(self.zones.is_void, 0.0, self.zones.shift_mm)
+        step = _SAMPLE_SHARE * float(self.void.grid.spacing_kji_mm.min())
+        length = float(np.linalg.norm(axis.end_lps_mm - axis.entry_lps_mm))
+        along = np.linspace(0.0, 1.0, int(np.ceil(length / step)) + 2)[:, None]
+        points = axis.entry_lps_mm + along * (axis.end_lps_mm - axis.entry_lps_mm)
+        return float(self._at(points, shifts).max())
+
+    def at_mm(self, point_lps_mm: FloatArray) -> tuple[float, float]:
+        """Bounds of the shift along readout and slice at one point."""
+        point = np.asarray(point_lps_mm)[None, :]
+        readout = self._at(point, self.zones.readout_mm)
+        return float(readout[0]), float(self._at(point, self.zones.slice_mm)[0])
+
+    def _at(self, points_lps_mm: FloatArray, values: NDArray[np.floating]) -> FloatArray:
+        kji = np.rint(self.void.grid.to_kji(points_lps_mm)).astype(np.int64) - self.zones.start_kji
+        ok = np.all((kji >= 0) & (kji < np.array(values.shape)), axis=1)
+        found = np.zeros(len(kji))
+        found[ok] = values[tuple(kji[ok].T)]
+        return found
+
+
+def target_shift(
+    target: Target,
+    acquisition: MRAcquisition | None,
+    walks: MetalWalks | None,
+    *,
+    is_in_bone: bool,
+) -> TargetShift:
+    """Shift of the target by metal and, in marrow, by the chemical shift of fat."""
+    readout, through = (0.0, 0.0) if walks is None else walks.at_mm(target.point_lps_mm)
+    fat = fat_shift_mm(acquisition) if is_in_bone and acquisition is not None else 0.0
+    return TargetShift(readout_mm=readout, slice_mm=through, fat_mm=fat)
+
+
+def fat_shift_mm(acquisition: MRAcquisition) -> float:
+    """Shift of fat against water along the readout, mm; 0 where it cannot be computed."""
+    field_t, bandwidth = acquisition.field_t, acquisition.bandwidth_hz_per_px
+    pixel = acquisition.readout_pixel_mm
+    if field_t is None or bandwidth is None or pixel is None:
+        return 0.0
+    return FAT_SHIFT_PPM * GYROMAGNETIC_MHZ_PER_T * field_t / bandwidth * pixel
+
+
+def shift_findings(shift: TargetShift, target: Target) -> tuple[Finding, ...]:
+    """Whether the target's possible shift stays within its tolerance; none without a shift."""
+    if shift.total_mm == 0.0:
+        return ()
+    point = target.point_lps_mm
+    return (
+        Finding(
+            constraint=TARGET_SHIFT,
+            structure=None,
+            measured=round(shift.total_mm, 2),
+            required=target.tolerance_mm,
+            unit="mm",
+            verdict=verdict_of_margin(target.tolerance_mm - shift.total_mm, 0.0),
+            where_lps_mm=(float(point[0]), float(point[1]), float(point[2])),
+            note=f"the image may show the target up to {shift.readout_mm:.1f} mm off along the "
+            f"readout and {shift.slice_mm:.1f} mm along the slice axis by metal, and "
+            f"{shift.fat_mm:.1f} mm by the chemical shift of marrow",
+        ),
+    )
+
+
+def metal_findings(record: MetalRecord) -> tuple[Finding, ...]:
+    """What a person should know of a path beside metal; nothing where it is far from it."""
+    distorted_mm = record.zones_mm["distorted"]
+    if not distorted_mm > 0.0:
+        return ()
+    return (
+        Finding(
+            constraint=DISTORTED,
+            structure=None,
+            measured=round(distorted_mm, 2),
+            required=None,
+            unit="mm",
+            verdict=Verdict.PASS,
+            note=f"of the path where metal shifts the image by up to "
+            f"{record.largest_shift_mm:.1f} mm; structures are swept by that bound",
+        ),
+    )
+
+
+def metal_record(
+    axis: NeedleAxis,
+    walks: MetalWalks,
+    shift: TargetShift,
+    needle: Needle,
+    plain: Obstacles,
+    plain_cache: FieldCache,
+    swept_clearance_mm: Mapping[str, float],
+) -> MetalRecord:
+    """One path beside metal, with its clearances to the masks as drawn.
+
+    Parameters
+    ----------
+    plain : Obstacles
+        Before the sweep; ``plain_cache`` their own cache.
+    swept_clearance_mm : mapping
+        Clearances of the path to the swept structures.
+    """
+    length = float(np.linalg.norm(axis.end_lps_mm - axis.entry_lps_mm))
+    void = walks.length_mm(walks.void, axis)
+    distorted = walks.length_mm(walks.distorted, axis)
+    without, _ = check_clearances(axis, plain, needle, plain_cache)
+    margins = {o.name: o.required_mm + o.caution_mm for o in plain.obstacles}
+    binding = tuple(
+        c.structure
+        for c in without
+        if swept_clearance_mm.get(c.structure, c.clearance_mm) < c.clearance_mm
+        and not swept_clearance_mm[c.structure] >= margins[c.structure]
+    )
+    return MetalRecord(
+        zones_mm={
+            "void": round(void, 2),
+            "distorted": round(distorted, 2),
+            "far": round(max(0.0, length - void - distorted), 2),
+        },
+        largest_shift_mm=round(walks.largest_shift_mm(axis), 2),
+        target_shift=shift,
+        clearance_without_sweep_mm={c.structure: c.clearance_mm for c in without},
+        binding=binding,
+    )
