@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from benchmarks import bench_distance, bench_plan, bench_read, bench_search
+from benchmarks import bench_distance, bench_field, bench_plan, bench_read, bench_search
 from benchmarks.table import Row, print_table
 from planner.geometry.threads import n_threads
 
@@ -29,7 +29,8 @@ def _reading() -> list[Row]:
 def main() -> None:
     """Run every benchmark and print the table."""
     print(f"{platform.machine()}, {n_threads()} threads, Python {platform.python_version()}")
-    rows = [*bench_distance.run(), *bench_search.run(), *bench_plan.run(), *_reading()]
+    rows = [*bench_distance.run(), *bench_search.run(), *bench_plan.run()]
+    rows += [*bench_field.run(), *_reading()]
     print_table(rows)
     missed = [row.name for row in rows if row.met is False]
     print("all goals met" if not missed else f"goals missed: {'; '.join(missed)}")

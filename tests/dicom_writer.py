@@ -44,9 +44,9 @@ def slice_dataset(grid: Grid, k: int, values: np.ndarray, *, modality: str = "MR
     ds.ImageType = ["ORIGINAL", "PRIMARY", "M"]
     ds.InstanceNumber, ds.PatientPosition = k + 1, "HFS"
     axes = grid.axes_lps_from_kji
-    ds.ImagePositionPatient = _ds(grid.to_lps([k, 0, 0]))
-    ds.ImageOrientationPatient = _ds(np.concatenate([axes[:, 2], axes[:, 1]]))
-    ds.PixelSpacing = _ds(grid.spacing_kji_mm[1:])
+    ds.ImagePositionPatient = ds_texts(grid.to_lps([k, 0, 0]))
+    ds.ImageOrientationPatient = ds_texts(np.concatenate([axes[:, 2], axes[:, 1]]))
+    ds.PixelSpacing = ds_texts(grid.spacing_kji_mm[1:])
     ds.SliceThickness = "99"
     ds.SpacingBetweenSlices = "77"
     ds.Rows, ds.Columns = values.shape
@@ -99,5 +99,6 @@ def edit_file(file: Path, edit: Callable[[Dataset], None]) -> None:
     save(ds, file)
 
 
-def _ds(numbers: np.ndarray) -> list[str]:
+def ds_texts(numbers: np.ndarray) -> list[str]:
+    """Numbers as DS values, at most 16 characters each."""
     return [format_number_as_ds(float(v)) for v in numbers]

@@ -28,8 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
     except TyperException as error:
-        show = getattr(error, "show", None)
-        if show is None:
+        from planner.cli.targets import spaced_target
+
+        show, advice = getattr(error, "show", None), spaced_target(arguments)
+        if advice is not None:
+            sys.stderr.write(f"error: {advice}\n")
+        elif show is None:
             sys.stderr.write(f"error: {error.format_message()}\n")
         else:
             show()

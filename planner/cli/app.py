@@ -98,7 +98,8 @@ def plan(
         typer.Option(metavar="ID", help="See 'needle-planner procedures'; or a TOML file."),
     ] = None,
     frame: Annotated[
-        Literal["lps", "ras"] | None, typer.Option(help="Of a target in numbers; default lps.")
+        Literal["lps", "ras"] | None,
+        typer.Option(help="Of a target in numbers; default lps.", case_sensitive=False),
     ] = None,
     series: Annotated[
         str | None, typer.Option(metavar="UID|NUMBER", help="Which series, if several.")
@@ -142,7 +143,10 @@ def plan(
     ] = None,
     table_side: Annotated[
         Literal["auto", "none", "posterior", "anterior", "left", "right"] | None,
-        typer.Option(help="Side of the patient that lies on the table; default auto."),
+        typer.Option(
+            help="Side of the patient that lies on the table; default auto.",
+            case_sensitive=False,
+        ),
     ] = None,
     forbid_entry: Annotated[
         list[str] | None,

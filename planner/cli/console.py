@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,8 +13,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+_UNUSUAL = re.compile(r"[^\n -~]")
 SLOW_STAGE_S = 1.0
 """Without a terminal, only stages longer than this are worth a line."""
+
+
+def terminal_text(text: str) -> str:
+    r"""The text without a character that could steer a terminal or reorder a line.
+
+    Control, format and unassigned characters (escape sequences, right-to-left
+    marks, lone surrogates) become ``\uXXXX``, which within JSON still means the same
+    character. Only the line feed stays.
+    """
+    return _UNUSUAL.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if unicodedata.category(character)[0] != "C":
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[n : n + 2].hex()}" for n in range(0, len(units), 2))
 
 
 class Console:
@@ -27,8 +48,9 @@ class Console:
         self._stage_began_s = 0.0
 
     def result(self, text: str) -> None:
-        """Text or JSON on stdout."""
+        """Text or JSON on stdout; what could steer a terminal is written as an escape."""
         self.end_progress()
+        text = terminal_text(text)
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
 
@@ -65,6 +87,11 @@ class Console:
         self._end_stage()
         self._remove_bar()
 
+    def drop_progress(self) -> None:
+        """The same after an error: the stage that it ended in is not told as done."""
+        self._stage = None
+        self._remove_bar()
+
     def _end_stage(self) -> None:
         stage, self._stage = self._stage, None
         seconds = time.monotonic() - self._stage_began_s
@@ -77,14 +104,15 @@ class Console:
             from rich.progress import Progress
 
             self._bar = Progress(console=RichConsole(file=sys.stderr), transient=True)
-            self._task = self._bar.add_task(stage, total=1.0)
+            self._task = self._bar.add_task("", total=1.0)
             self._bar.start()
         if self._task is not None:
-            self._bar.update(self._task, description=stage, completed=fraction)
+            name = terminal_text(stage).replace("[", "\\[")  # or rich would read it as a colour
+            self._bar.update(self._task, description=name, completed=fraction)
 
     def _line(self, text: str) -> None:
         self._remove_bar()  # or the line would be written into the bar
-        sys.stderr.write(" ".join(text.split()) + "\n")
+        sys.stderr.write(terminal_text(" ".join(text.split())) + "\n")
         sys.stderr.flush()
 
     def _remove_bar(self) -> None:

@@ -75,18 +75,20 @@ def _planned(
     volume: Volume,
     structures: StructureSet,
 ) -> PlanResult:
+    from planner.cli.compiling import told_about_compiling
     from planner.search import plan
 
     if case.aimed_at is not None:
         structures = aimed_at(structures, case.aimed_at)
-    return plan(
-        volume,
-        target_lps_mm=target_lps_mm,
-        procedure=case.procedure,
-        structures=structures,
-        top=TOP,
-        progress=lambda stage, done: console.progress(f"{case.procedure}: {stage}", done),
-    )
+    with told_about_compiling(console):
+        return plan(
+            volume,
+            target_lps_mm=target_lps_mm,
+            procedure=case.procedure,
+            structures=structures,
+            top=TOP,
+            progress=lambda stage, done: console.progress(f"{case.procedure}: {stage}", done),
+        )
 
 
 def _study() -> Path:
@@ -115,6 +117,8 @@ def _targets(file: Path) -> dict[str, list[float]]:
 
 
 def _table(results: list[PlanResult]) -> str:
+    from planner.report.wording import clearance_text
+
     rows = [("procedure", "needle", "verdict", "paths", "depth mm", "closest structure", "seconds")]
     for result in results:
         best = result.trajectories[0] if result.trajectories else None
@@ -122,7 +126,7 @@ def _table(results: list[PlanResult]) -> str:
         if best is not None and best.binding is not None:
             binding = best.binding
             closest = (
-                f"{binding.structure} {binding.clearance_mm:.2f} mm (needs {binding.required_mm:g})"
+                f"{binding.structure} {clearance_text(binding.clearance_mm, binding.required_mm)}"
             )
         rows.append(
             (

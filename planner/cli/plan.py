@@ -13,7 +13,13 @@ import typer
 from planner.cli.console import Console
 from planner.cli.outputs import FIGURE_FOLDER, PLAN_FILE, OutputFolder
 from planner.cli.runner import ExitCode
-from planner.cli.targets import TargetRequest, aimed_at, parse_target, resolve_target
+from planner.cli.targets import (
+    TargetKind,
+    TargetRequest,
+    aimed_at,
+    parse_target,
+    resolve_target,
+)
 from planner.config import PlanSettings, resolve_settings
 
 if TYPE_CHECKING:
@@ -105,16 +111,16 @@ def _checked_request(
     given_roles = dict(_split_role(text) for text in role_texts)
     settings = resolve_settings({**overrides, "roles": given_roles}, file=config)
     if settings.target is None:
-        raise typer.BadParameter("a target is needed", param_hint="--target")
+        raise typer.BadParameter("a target is needed", param_hint="'--target'")
     if settings.procedure is None:
         raise typer.BadParameter(
             "a procedure is needed; 'needle-planner procedures' lists them",
-            param_hint="--procedure",
+            param_hint="'--procedure'",
         )
     try:
         target = parse_target(settings.target, settings.frame)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--target") from error
+        raise typer.BadParameter(str(error), param_hint="'--target'") from error
     protocol = load_protocol(settings.procedure, settings.procedure_dir)
     needle = None if settings.needle is None else parse_needle(settings.needle)
     from planner.io import parse_role
@@ -132,15 +138,17 @@ def _split_role(text: str) -> tuple[str, str]:
     name, equals, role = text.rpartition("=")
     if not (equals and name.strip() and role.strip()):
         raise typer.BadParameter(
-            f"'{text}' is not NAME=ROLE[:MARGIN_MM], for example \"L5 root=avoid:3\"",
-            param_hint="--role",
+            f"'{text}' is not NAME=ROLE[:MARGIN_MM], for example 'L5 root=avoid:3'",
+            param_hint="'--role'",
         )
     return name, role
 
 
 def _planned(console: Console, path: Path, request: _Request) -> PlanResult:
+    from planner.cli.compiling import told_about_compiling
     from planner.io import load_volume
     from planner.search import plan
+    from planner.search.explain import CHECK_FRAME
 
     settings = request.settings
     with console.stage("reading the image"):
@@ -151,28 +159,33 @@ def _planned(console: Console, path: Path, request: _Request) -> PlanResult:
     target = resolve_target(request.target, structures)
     if target.structure is not None and target.structure not in request.roles:
         structures = aimed_at(structures, target.structure)
-    result = plan(
-        volume,
-        target_lps_mm=target.point_lps_mm,
-        procedure=request.protocol,
-        structures=structures,
-        needle=request.needle,
-        mr=None,
-        top=settings.top,
-        throw_mm=settings.throw_mm,
-        entry_spacing_mm=settings.entry_spacing_mm,
-        table_side=settings.table_side,
-        forbidden_entry=settings.forbid_entry,
-        allow_bone=settings.allow_bone,
-        min_separation_mm=settings.min_separation_mm,
-        threads=settings.threads,
-        progress=console.progress,
-    )
-    console.end_progress()
     point = ", ".join(f"{x:.2f}" for x in target.point_lps_mm)
-    console.note(f"target: {target.words}: {point} (LPS mm)")
+    console.note(f"target: LPS {point} mm ({target.words})")
+    with told_about_compiling(console):
+        result = plan(
+            volume,
+            target_lps_mm=target.point_lps_mm,
+            procedure=request.protocol,
+            structures=structures,
+            needle=request.needle,
+            mr=None,
+            top=settings.top,
+            throw_mm=settings.throw_mm,
+            entry_spacing_mm=settings.entry_spacing_mm,
+            table_side=settings.table_side,
+            forbidden_entry=settings.forbid_entry,
+            allow_bone=settings.allow_bone,
+            min_separation_mm=settings.min_separation_mm,
+            threads=settings.threads,
+            progress=console.progress,
+        )
+    console.end_progress()
     told = {"settings": settings.public(), "target_from": target.words}
-    return replace(result, options={**result.options, **told})
+    explanation = result.explanation
+    if request.target.kind is TargetKind.STRUCTURE:
+        # The point lies in a mask of this image: its frame cannot be mixed up.
+        explanation = tuple(e for e in explanation if e.code != CHECK_FRAME)
+    return replace(result, explanation=explanation, options={**result.options, **told})
 
 
 def _loaded_structures(console: Console, volume: Volume, request: _Request) -> StructureSet:

@@ -34,34 +34,38 @@ def run_command(command: Callable[[Console], ExitCode], *, quiet: bool = False) 
     """The exit code of ``command``, after everything there is to say was said."""
     console = Console(quiet=quiet)
     with collected_noise() as noise:
-        code = _guarded(command, console)
+        code, error = _guarded(command, console)
     for message in noise.messages:
         console.note(f"note: {message}")
+    if error is not None:
+        console.error(error)  # last, where it is looked for
     return int(code)
 
 
-def _guarded(command: Callable[[Console], ExitCode], console: Console) -> ExitCode:
+def _guarded(
+    command: Callable[[Console], ExitCode], console: Console
+) -> tuple[ExitCode, str | None]:
+    """The exit code and the error to show, if any."""
     try:
-        return command(console)
+        code = command(console)
     except (TyperException, Exit, Abort, BrokenPipeError):
         raise
     except (InputError, GeometryError) as error:
         _debug_traceback()
-        console.error(str(error))
-        return ExitCode.BAD_INPUT
+        return ExitCode.BAD_INPUT, str(error)
     except KeyboardInterrupt:
-        console.error("interrupted; no result was written")
-        return ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED, "interrupted; no result was written"
     except MemoryError:
-        console.error("not enough memory for this volume; nothing was written")
-        return ExitCode.INTERNAL
+        return ExitCode.INTERNAL, "not enough memory for this volume; nothing was written"
     except Exception as error:
         _debug_traceback()
         what = str(error) if isinstance(error, PlannerError) else f"{type(error).__name__}: {error}"
-        console.error(f"internal error: {what} ({_log_place()})")
-        return ExitCode.INTERNAL
-    finally:
+        return ExitCode.INTERNAL, f"internal error: {what} ({_log_place()})"
+    else:
         console.end_progress()
+        return code, None
+    finally:
+        console.drop_progress()
 
 
 def _debug_traceback() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from planner.toml_file import close_match
 _MARKUPS = re.compile(r"\.(json|fcsv)(?=#|$)", re.IGNORECASE)
 """The ending of a markups file, with or without the ``#LABEL`` that picks a point."""
 
+_SEPARATOR = re.compile(r"[,;\s]+")
+_FORMS = "L,P,S in mm (for example -3.5,12,87), a .mrk.json or .fcsv file, or structure:NAME"
 _AIMABLE_CLASSES = (None, "lesion", "joint", "disc", "muscle")
 
 if TYPE_CHECKING:
@@ -149,17 +152,51 @@ def aimed_at(structures: StructureSet, name: str) -> StructureSet:
     return replace(structures, structures=changed)
 
 
-def _numbers(text: str) -> tuple[float, float, float]:
-    parts = [part for part in re.split(r"[,;\s]+", text.strip()) if part]
+def spaced_target(arguments: Sequence[str]) -> str | None:
+    """What to write for a ``--target`` whose numbers stand apart, as in ``--target 1 2 3``.
+
+    The shell hands them over as three words, of which the option takes the first.
+    None when that is not what happened.
+    """
+    for place, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name != "--target":
+            continue
+        words = [value] if value else []
+        for word in arguments[place + 1 :]:
+            if not all(_is_number(part) for part in _SEPARATOR.split(word) if part):
+                break
+            words.append(word)
+        parts = [part for word in words for part in _SEPARATOR.split(word) if part]
+        if len(words) > 1 and len(parts) == 3 and all(_is_number(part) for part in parts):
+            return (
+                "the three numbers of --target are one word, with commas and no spaces: "
+                f"--target {','.join(parts)}"
+            )
+    return None
+
+
+def _is_number(text: str) -> bool:
     try:
-        numbers = [float(part) for part in parts]
+        float(text)
     except ValueError:
-        numbers = []
-    if len(numbers) != 3:
+        return False
+    return True
+
+
+def _numbers(text: str) -> tuple[float, float, float]:
+    parts = [part for part in _SEPARATOR.split(text.strip()) if part]
+    odd = [part for part in parts if not _is_number(part)]
+    if odd or not parts:
+        what = f"'{odd[0]}' is not a number; " if odd and len(odd) < len(parts) else ""
+        raise ValueError(f"'{text}' is not a target: {what}give {_FORMS}")
+    if len(parts) != 3:
+        point = "; decimals take a point, not a comma" if len(parts) == 6 else ""
         raise ValueError(
-            f"'{text}' is not a target: give L,P,S in mm (for example -3.5,12,87), "
-            "a .mrk.json or .fcsv file, or structure:NAME"
+            f"'{text}' is not a target: it has {len(parts)} number{'s' * (len(parts) > 1)}, "
+            f"and a point has three{point}; give {_FORMS}"
         )
+    numbers = [float(part) for part in parts]
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"'{text}' is not a target: the numbers must be finite")
     return numbers[0], numbers[1], numbers[2]

@@ -2,6 +2,6 @@
 
 from planner.geometry.frames import FrameId, PatientPosition
 from planner.geometry.grid import Grid
-from planner.geometry.volume import ImageSource, Mask, Volume
+from planner.geometry.volume import ImageSource, ImageWarning, Mask, Volume
 
-__all__ = ["FrameId", "Grid", "ImageSource", "Mask", "PatientPosition", "Volume"]
+__all__ = ["FrameId", "Grid", "ImageSource", "ImageWarning", "Mask", "PatientPosition", "Volume"]

@@ -13,6 +13,22 @@ from planner.geometry.frames import PatientPosition
 from planner.geometry.grid import Grid
 
 
+class ImageWarning(str):
+    """A remark on an image: reads as its text, and carries a stable code for programs."""
+
+    code: str
+
+    def __new__(cls, text: str, *, code: str) -> ImageWarning:
+        warning = super().__new__(cls, text)
+        warning.code = code
+        return warning
+
+    @staticmethod
+    def code_of(text: str) -> str:
+        """The code of a remark; ``"image"`` for a plain text."""
+        return text.code if isinstance(text, ImageWarning) else "image"
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ImageSource:
     """Where a volume came from. Never a patient's name, birth date or institution."""
@@ -28,6 +44,7 @@ class ImageSource:
     """Acquisition values read from the header, keys with unit suffix."""
     files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    """Texts for people; an ``ImageWarning`` among them has a code of its own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -12,7 +12,7 @@ from planner.errors import InputError, UnsupportedObjectError
 from planner.geometry import Grid, PatientPosition
 from planner.io.dicom_scan import ScannedFolder, SkippedFile, scan
 from planner.io.mr_header import MrValue
-from planner.io.pixels import pixel_warnings, unreadable_pixels
+from planner.io.pixels import pixel_warnings, too_large, unreadable_pixels
 from planner.io.series_split import SeriesPart, group_by_series, split_series
 from planner.io.slice_header import SliceHeader
 from planner.io.stack_geometry import check_stack
@@ -44,7 +44,7 @@ class CatalogueEntry:
     warnings: tuple[str, ...]
     mr: Mapping[str, MrValue]
     is_classic: bool
-    """Whether its files are single-frame MR or CT slices."""
+    """Whether it was stacked from planes of MR or CT images, classic or multi-frame."""
 
     @property
     def first(self) -> SliceHeader:
@@ -103,6 +103,8 @@ def _entry(part: SeriesPart, *, n_parts: int, found: ScannedFolder) -> Catalogue
     bad = [p for p in (unreadable_pixels(h) for h in slices) if p is not None]
     if bad:
         problems.append(_of_many(bad, len(slices)))
+    elif (large := too_large(slices)) is not None:
+        problems.append(large)
     step_mm = float(geometry.grid.spacing_kji_mm[0]) if geometry.grid else 0.0
     unfit = _unfit_for_planning(slices[0], step_mm, is_split=n_parts > 1)
     if unfit is not None:
@@ -161,7 +163,7 @@ def _unfit_for_planning(
 
 def _content_warnings(slices: Sequence[SliceHeader]) -> list[str]:
     first = slices[0]
-    found: list[str] = []
+    found = list(dict.fromkeys(note for h in slices for note in h.notes))
     if first.image_type and first.image_type[0].upper() == "DERIVED":
         kind = " ".join(first.image_type[2:]) or "kind not given"
         found.append(f"derived images ({kind}): computed from other images, not acquired")
@@ -196,7 +198,7 @@ def _neighbour_warnings(slices: Sequence[SliceHeader], found: ScannedFolder) -> 
 
 
 def _other_entries(found: ScannedFolder) -> list[CatalogueEntry]:
-    """Images that are no classic MR or CT slices, by series and reason, never plannable."""
+    """Images that give no planes of MR or CT, by series and reason, never plannable."""
     reasons = {header.name: reason for header, reason in found.other_images}
     entries: list[CatalogueEntry] = []
     for series in group_by_series([header for header, _ in found.other_images]):
@@ -206,7 +208,7 @@ def _other_entries(found: ScannedFolder) -> list[CatalogueEntry]:
                 reason,
                 seen=f"{n_files} file{'s' if n_files > 1 else ''}",
                 where=slices[0].name,
-                fix="Choose a series of single-frame MR or CT images.",
+                fix="Choose a series of MR or CT images.",
             )
             entries.append(
                 CatalogueEntry(

@@ -12,7 +12,11 @@ from pathlib import Path
 
 from planner.errors import UnsupportedObjectError
 from planner.io.dicom_values import quiet_pydicom, uid_name
-from planner.io.slice_header import HeaderReader, SliceHeader
+from planner.io.header_reader import HeaderReader
+from planner.io.multiframe_header import ENHANCED_CLASSES
+from planner.io.slice_header import SliceHeader
+
+Planes = tuple[SliceHeader, ...]
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -32,11 +36,9 @@ _NOT_AN_IMAGE_PREFIXES = {
     "1.2.840.10008.5.1.4.1.1.11.": "a presentation state, not an image",
 }
 _OTHER_IMAGES = {
-    "1.2.840.10008.5.1.4.1.1.4.1": "enhanced multi-frame MR is not read by this version",
-    "1.2.840.10008.5.1.4.1.1.4.4": "enhanced multi-frame MR is not read by this version",
-    "1.2.840.10008.5.1.4.1.1.2.1": "enhanced multi-frame CT is not read by this version",
-    "1.2.840.10008.5.1.4.1.1.2.2": "enhanced multi-frame CT is not read by this version",
+    "1.2.840.10008.5.1.4.1.1.4.3": "a colour image (Enhanced MR Color): one grey value is needed",
 }
+_PLANE_CLASSES = {MR_IMAGE_STORAGE, CT_IMAGE_STORAGE, *ENHANCED_CLASSES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,9 @@ class SkippedFile:
 class ScannedFolder:
     """Every DICOM image header found, and every file that gave none.
 
-    ``slices`` are classic single-frame MR and CT images, ``other_images`` pairs
-    of an image of another kind and why it cannot be planned on. Both sorted by
+    ``slices`` are planes of MR and CT images: classic files, frames of enhanced
+    objects, tiles of mosaics. ``other_images`` pairs an image of another kind with
+    the reason why it cannot be planned on. Both sorted by
     name, so nothing depends on the order in which the disk lists its files.
     """
 
@@ -66,7 +69,8 @@ class ScannedFolder:
     @property
     def n_files(self) -> int:
         """Number of files met."""
-        return len(self.slices) + len(self.other_images) + len(self.skipped)
+        images = {h.file for h in self.slices} | {h.file for h, _ in self.other_images}
+        return len(images) + len(self.skipped)
 
 
 def scan(path: Path) -> ScannedFolder:
@@ -81,11 +85,11 @@ def scan(path: Path) -> ScannedFolder:
     with quiet_pydicom():
         for file in files:
             name = file.relative_to(root).as_posix()
-            header, reason, is_damaged = _read(reader, file)
-            if header is not None and reason:
-                others.append((header, reason))
-            elif header is not None:
-                slices.append(header)
+            planes, reason, is_damaged = _read(reader, file)
+            if planes and reason:
+                others += [(header, reason) for header in planes]
+            elif planes:
+                slices += planes
             else:
                 skipped.append(SkippedFile(file=name, reason=reason))
                 if is_damaged:
@@ -115,50 +119,51 @@ def _walk(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def _read(reader: HeaderReader, file: Path) -> tuple[SliceHeader | None, str, bool]:
-    """Header, reason against it (``""`` for a slice that can be stacked), whether damaged."""
+def _read(reader: HeaderReader, file: Path) -> tuple[Planes, str, bool]:
+    """Planes, reason against them (``""`` when they can be stacked), whether damaged."""
     if file.name.lower().endswith(VOLUME_SUFFIXES):
-        return None, "a volume file (NIfTI, NRRD, MetaImage): give this file itself as PATH", False
+        return (), "a volume file (NIfTI, NRRD, MetaImage): give this file itself as PATH", False
     if not file.is_file():
-        return None, "a broken link, or not a regular file", False
+        return (), "a broken link, or not a regular file", False
     try:
-        header = reader.read(file)
+        planes = reader.read(file)
     except UnsupportedObjectError as error:
-        return None, error.what, False
+        return (), error.what, False
     except OSError as error:
-        return None, f"cannot be opened: {error.strerror or 'input/output error'}", True
+        return (), f"cannot be opened: {error.strerror or 'input/output error'}", True
     except Exception as error:
         # A damaged header can raise anything (struct.error, KeyError, zlib.error ...). Its
         # text may quote the patient, so only the kind of error is told.
-        return None, f"damaged DICOM file ({type(error).__name__})", True
-    return _classified(header)
+        return (), f"damaged DICOM file ({type(error).__name__})", True
+    return _classified(planes)
 
 
-def _classified(header: SliceHeader) -> tuple[SliceHeader | None, str, bool]:
+def _classified(planes: Planes) -> tuple[Planes, str, bool]:
+    header = planes[0]
     uid = header.sop_class_uid
     reason = _NOT_AN_IMAGE.get(uid, "")
     for prefix, text in _NOT_AN_IMAGE_PREFIXES.items():
         reason = reason or (text if uid.startswith(prefix) else "")
     if reason:
-        return None, reason, False
+        return (), reason, False
     if header.layout is None:
-        if uid in (MR_IMAGE_STORAGE, CT_IMAGE_STORAGE):
-            return None, "damaged DICOM file (no Rows and Columns)", True
+        if uid in _PLANE_CLASSES:
+            return (), "damaged DICOM file (no Rows and Columns)", True
         what = uid_name(uid) if uid else f"modality {header.modality}"
-        return None, f"{what} without an image (no Rows and Columns)", False
-    return header, _reason_not_stackable(header), False
+        return (), f"{what} without an image (no Rows and Columns)", False
+    return planes, _reason_not_stackable(header), False
 
 
 def _reason_not_stackable(header: SliceHeader) -> str:
     uid = header.sop_class_uid
-    if "MOSAIC" in header.image_type:
-        return "Siemens mosaic: all slices tiled in one picture, which this version does not read"
     if uid in _OTHER_IMAGES:
         return _OTHER_IMAGES[uid]
-    if uid and uid not in (MR_IMAGE_STORAGE, CT_IMAGE_STORAGE):
+    if uid and uid not in _PLANE_CLASSES:
         return f"{uid_name(uid)} is not a cross-sectional MR or CT image"
     if not uid and header.modality not in ("MR", "CT"):
         return f"modality {header.modality or 'unknown'} is not MR or CT"
-    if header.n_frames > 1:
-        return f"a multi-frame image ({header.n_frames} frames) is not read by this version"
+    if header.refusal:
+        return header.refusal
+    if header.n_frames > 1 and uid not in ENHANCED_CLASSES:
+        return f"a multi-frame image ({header.n_frames} frames) of a single-frame class"
     return ""

@@ -50,6 +50,7 @@ class DicomTag(IntEnum):
     ImagePositionPatient = 0x00200032
     ImageOrientationPatient = 0x00200037
     FrameOfReferenceUID = 0x00200052
+    ImagesInAcquisition = 0x00201002
     TemporalPositionIdentifier = 0x00200100
     SamplesPerPixel = 0x00280002
     PhotometricInterpretation = 0x00280004
@@ -67,8 +68,13 @@ class DicomTag(IntEnum):
     ModalityLUTSequence = 0x00283000
     PhilipsCreator = 0x20010010
     PhilipsBValue = 0x20011003
+    PhilipsEPIFactor = 0x20011013
+    PhilipsSlicesPerStack = 0x20011018
     PhilipsWaterFatShift = 0x20011022
+    PhilipsStacks = 0x20011060
     GECreator = 0x00430010
+    GESeriesCreator = 0x00250010
+    GEImagesInSeries = 0x00251007
     GEImageKind = 0x0043102F
     GEBValue = 0x00431039
     ScanningSequence = 0x00180020
@@ -103,6 +109,10 @@ PRIVATE_CREATORS: dict[int, tuple[DicomTag, bytes]] = {
     DicomTag.SiemensDwellTime: (DicomTag.SiemensCreator, b"SIEMENS MR HEADER"),
     DicomTag.PhilipsBValue: (DicomTag.PhilipsCreator, b"Philips Imaging DD 001"),
     DicomTag.PhilipsWaterFatShift: (DicomTag.PhilipsCreator, b"Philips Imaging DD 001"),
+    DicomTag.PhilipsEPIFactor: (DicomTag.PhilipsCreator, b"Philips Imaging DD 001"),
+    DicomTag.PhilipsSlicesPerStack: (DicomTag.PhilipsCreator, b"Philips Imaging DD 001"),
+    DicomTag.PhilipsStacks: (DicomTag.PhilipsCreator, b"Philips Imaging DD 001"),
+    DicomTag.GEImagesInSeries: (DicomTag.GESeriesCreator, b"GEMS_SERS_01"),
     DicomTag.GEBValue: (DicomTag.GECreator, b"GEMS_PARM_01"),
     DicomTag.GEImageKind: (DicomTag.GECreator, b"GEMS_PARM_01"),
 }
@@ -130,13 +140,10 @@ class RawElements:
                 found[int(element.tag)] = "\\".join(names).encode("latin-1", "replace")
             elif value is not None and not isinstance(value, str) and len(value):
                 found[int(element.tag)] = b"\1"
-        for tag, (creator_tag, creator) in PRIVATE_CREATORS.items():
-            if tag in found and found.get(creator_tag, b"").strip(b" \0") != creator:
-                del found[tag]
         _, is_little_endian = dataset.original_encoding
-        return cls(found, bool(is_little_endian))
+        return cls(without_foreign_private(found), bool(is_little_endian))
 
-    def text(self, tag: DicomTag) -> str:
+    def text(self, tag: int) -> str:
         """The value as one line of text, ``""`` when absent; ASCII only."""
         return self.by_tag.get(tag, b"").decode("latin-1").strip(" \0")
 
@@ -184,7 +191,7 @@ class RawElements:
             raise ValueError(f"{value} is not a whole number")
         return int(value)
 
-    def shorts(self, tag: DicomTag, *, is_signed: bool = False) -> tuple[int, ...] | None:
+    def shorts(self, tag: int, *, is_signed: bool = False) -> tuple[int, ...] | None:
         """The values of a US (or SS) attribute; None when absent."""
         return self._unpacked(tag, "h" if is_signed else "H")
 
@@ -193,12 +200,21 @@ class RawElements:
         values = self.shorts(tag)
         return values[0] if values else None
 
-    def floats(self, tag: DicomTag, code: str) -> tuple[float, ...] | None:
+    def long(self, tag: DicomTag) -> int | None:
+        """The first value of an SL attribute; None when absent."""
+        values = self._unpacked(tag, "l")
+        return values[0] if values else None
+
+    def longs(self, tag: int) -> tuple[int, ...] | None:
+        """The values of a UL attribute; None when absent."""
+        return self._unpacked(tag, "L")
+
+    def floats(self, tag: int, code: str) -> tuple[float, ...] | None:
         """The values of an FL (``"f"``) or FD (``"d"``) attribute; None when absent."""
         values = self._unpacked(tag, code)
         return _checked(values, None) if values else None
 
-    def _unpacked(self, tag: DicomTag, code: str) -> tuple[int, ...] | None:
+    def _unpacked(self, tag: int, code: str) -> tuple[int, ...] | None:
         raw = self.by_tag.get(tag)
         if not raw:
             return None
@@ -207,6 +223,14 @@ class RawElements:
         if n == 0 or len(raw) != n * size:
             raise ValueError(f"{len(raw)} bytes where a multiple of {size} is needed")
         return struct.unpack(f"{'<' if self.is_little_endian else '>'}{n}{code}", raw)
+
+
+def without_foreign_private(found: dict[int, bytes]) -> dict[int, bytes]:
+    """The same elements without the private ones whose block is not the vendor's meant."""
+    for tag, (creator_tag, creator) in PRIVATE_CREATORS.items():
+        if tag in found and found.get(creator_tag, b"").strip(b" \0") != creator:
+            del found[tag]
+    return found
 
 
 def uid_name(uid: str) -> str:

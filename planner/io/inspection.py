@@ -84,11 +84,11 @@ class Inspection:
 
     def to_text(self) -> str:
         """A table for people."""
-        lines = [f"{len(self.volumes)} volumes, {self.n_plannable} plannable"]
+        lines = [f"{_counted(len(self.volumes), 'volume')}, {self.n_plannable} plannable"]
         for volume in self.volumes:
             lines += ["", *_volume_lines(volume)]
         if self.skipped:
-            lines += ["", f"skipped: {len(self.skipped)} files"]
+            lines += ["", f"skipped: {_counted(len(self.skipped), 'file')}"]
             lines += [f"  {s.file}: {s.reason}" for s in self.skipped]
         return "\n".join(lines) + "\n"
 
@@ -135,7 +135,7 @@ def _of_entry(entry: CatalogueEntry, select: str) -> InspectedVolume:
         grid=entry.grid,
         patient_position=entry.patient_position,
         frame_of_reference_uid=first.frame_of_reference_uid or None,
-        n_files=len(entry.slices),
+        n_files=len({h.file for h in entry.slices}),
         mr=entry.mr,
         warnings=entry.warnings,
         select=select,
@@ -178,10 +178,10 @@ def _volume_lines(volume: InspectedVolume) -> list[str]:
         spacing = " x ".join(f"{s:.3f}" for s in volume.grid.spacing_kji_mm)
         lines.append(
             f"  {shape} voxels of {spacing} mm (slice, row, column), "
-            f"{volume.n_files} files, patient {volume.patient_position.value}"
+            f"{_counted(volume.n_files, 'file')}, patient {volume.patient_position.value}"
         )
     else:
-        lines.append(f"  {volume.n_files} files")
+        lines.append(f"  {_counted(volume.n_files, 'file')}")
     if volume.reason:
         lines += [f"  why not: {text}" for text in volume.reason.split(" | ")]
     shown = ("field_t", "bandwidth_hz_per_px", "echo_time_ms", "phase_encoding_direction")
@@ -189,3 +189,7 @@ def _volume_lines(volume: InspectedVolume) -> list[str]:
     if acquisition:
         lines.append(f"  {', '.join(acquisition)}")
     return lines + [f"  warning: {text}" for text in volume.warnings]
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"

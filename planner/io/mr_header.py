@@ -38,6 +38,12 @@ def _integer(raw: RawElements, tag: DicomTag) -> int | None:
     return raw.integer(tag)
 
 
+def _count(raw: RawElements, tag: DicomTag) -> int | None:
+    """A number of images or echoes stored as SL; zero means 'not filled in'."""
+    value = raw.long(tag)
+    return value if value is not None and value > 0 else None
+
+
 def _text(raw: RawElements, tag: DicomTag) -> str | None:
     return raw.decoded(tag) or None
 
@@ -88,6 +94,11 @@ _KEYS: dict[str, tuple[DicomTag, _Reader]] = {
     "manufacturer_model_name": (DicomTag.ManufacturerModelName, _text),
     "siemens_dwell_time_ns": (DicomTag.SiemensDwellTime, _positive),
     "philips_water_fat_shift_px": (DicomTag.PhilipsWaterFatShift, _float32),
+    "philips_epi_factor": (DicomTag.PhilipsEPIFactor, _count),
+    "philips_slices_per_stack": (DicomTag.PhilipsSlicesPerStack, _count),
+    "philips_stacks": (DicomTag.PhilipsStacks, _count),
+    "images_in_acquisition": (DicomTag.ImagesInAcquisition, _integer),
+    "ge_images_in_series": (DicomTag.GEImagesInSeries, _count),
 }
 
 MR_TAGS: tuple[DicomTag, ...] = (

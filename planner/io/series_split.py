@@ -7,8 +7,9 @@ be told apart stays together, and the stack check then names the duplicates.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -31,6 +32,9 @@ SAME_PLACE_TOL_MM = 0.05
 
 PIXEL_SPACING_DECIMALS = 5
 """Pixel spacings equal to so many decimals (mm) are the same: 0.005 mm over 500 pixels."""
+
+MAX_ORIENTATIONS = 100
+"""A series with more is not split, and so refused; a radial one has some 36."""
 
 STRAY_MAX = 2
 """So few slices apart from the rest of a series are not a stack of their own.
@@ -116,15 +120,18 @@ def split_series(slices: Sequence[SliceHeader]) -> list[SeriesPart]:
     Parameters
     ----------
     slices : sequence of SliceHeader
-        All classic images of one series.
+        All planes of one series.
     """
     whole = SeriesPart(slices=tuple(slices))
     if any(h.position_lps_mm is None or h.row_column_axes_lps is None for h in slices):
         return [whole]
-    stacks = [stack for in_frame in _by_frame(whole) for stack in _by_orientation(in_frame)]
-    parts = [
-        _with_coverage(part, stack) for stack in stacks for part in _by_repeats(stack, _CRITERIA)
+    stacks = [
+        stack
+        for in_frame in _by_frame(whole)
+        for oriented in _by_orientation(in_frame)
+        for stack in _by_stack_id(oriented)
     ]
+    parts = [part for stack in stacks for part in _with_coverage(stack)]
     mixed = tuple(mixed_size_problems(slices))
     # a part that is mixed in itself is refused by the stack check, with its own numbers
     return [
@@ -185,6 +192,8 @@ def _by_orientation(part: SeriesPart) -> list[SeriesPart]:
         else:
             references.append(own)
             members.append([header])
+        if len(references) > MAX_ORIENTATIONS:
+            return [part]
     if len(members) == 1:
         return [part]
     order = sorted(range(len(members)), key=lambda n: np.round(references[n], 3).tolist())
@@ -199,6 +208,20 @@ def _by_orientation(part: SeriesPart) -> list[SeriesPart]:
         fix="Export the series again; a slice whose header is damaged cannot be placed.",
     )
     return _labelled(part, groups, "orientation {} of {}", problem)
+
+
+def _by_stack_id(part: SeriesPart) -> list[SeriesPart]:
+    """One part for each Stack ID of multi-frame objects, where each is large enough."""
+    members: dict[str, list[SliceHeader]] = {}
+    for header in part.slices:
+        members.setdefault(header.stack_id, []).append(header)
+    if len(members) == 1 or "" in members or min(map(len, members.values())) <= STRAY_MAX:
+        return [part]
+    groups = [tuple(members[stack_id]) for stack_id in sorted(members)]
+    return [
+        replace(part, slices=group).labelled(f"stack {n} of {len(groups)}")
+        for n, group in enumerate(groups, 1)
+    ]
 
 
 def _labelled(
@@ -232,23 +255,29 @@ def places(slices: Sequence[SliceHeader]) -> list[int]:
     positions = np.array([h.position_lps_mm for h in slices], dtype=np.float64)
     row, column = np.reshape(slices[0].row_column_axes_lps or (), (2, 3))
     along = positions @ np.cross(row, column)
+    points = positions.tolist()
+    # places by the box they lie in: all slices side by side at one height cost no more
+    boxes = np.floor(positions / SAME_PLACE_TOL_MM).tolist()
+    in_box: dict[tuple[float, float, float], list[int]] = {}
     numbers = [0] * len(slices)
-    found: list[int] = []
-    for n in np.argsort(along, kind="stable"):
-        for place in range(len(found) - 1, -1, -1):
-            first = found[place]
-            if along[n] - along[first] > SAME_PLACE_TOL_MM:
-                place = -1
-                break
-            if np.linalg.norm(positions[n] - positions[first]) <= SAME_PLACE_TOL_MM:
-                break
-        else:
-            place = -1
-        if place < 0:
-            found.append(int(n))
-            place = len(found) - 1
+    firsts: list[list[float]] = []
+    for n in np.argsort(along, kind="stable").tolist():
+        near = (place for box in _boxes_around(*boxes[n]) for place in in_box.get(box, ()))
+        same = (p for p in near if math.dist(points[n], firsts[p]) <= SAME_PLACE_TOL_MM)
+        place = next(same, len(firsts))
+        if place == len(firsts):
+            firsts.append(points[n])
+            in_box.setdefault((boxes[n][0], boxes[n][1], boxes[n][2]), []).append(place)
         numbers[n] = place
     return numbers
+
+
+def _boxes_around(x: float, y: float, z: float) -> Iterator[tuple[float, float, float]]:
+    """A box and the 26 around it, itself first."""
+    for dx in (0, -1, 1):
+        for dy in (0, -1, 1):
+            for dz in (0, -1, 1):
+                yield x + dx, y + dy, z + dz
 
 
 def _by_repeats(part: SeriesPart, criteria: Sequence[_Criterion]) -> list[SeriesPart]:
@@ -305,11 +334,16 @@ def _sortable(value: Hashable) -> tuple[bool, object]:
     return (value is not None, value if value is not None else 0)
 
 
-def _with_coverage(part: SeriesPart, stack: SeriesPart) -> SeriesPart:
-    """Warns where other parts of the stack have slices that this part lacks."""
-    if len(part.slices) == len(stack.slices):
-        return part
+def _with_coverage(stack: SeriesPart) -> list[SeriesPart]:
+    """The volumes of a stack; a warning where others have slices that one lacks."""
+    parts = _by_repeats(stack, _CRITERIA)
+    if len(parts) == 1:
+        return parts
     n_places = max(places(stack.slices)) + 1
+    return [_with_missing_places(part, n_places) for part in parts]
+
+
+def _with_missing_places(part: SeriesPart, n_places: int) -> SeriesPart:
     n_own = max(places(part.slices)) + 1
     if n_own == n_places:
         return part

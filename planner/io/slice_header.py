@@ -1,39 +1,34 @@
-"""SliceHeader: what one DICOM file says about itself, read once, without its pixels."""
+"""SliceHeader: what a file says about one image plane, read once, without its pixels."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import struct
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
 
-from planner.errors import UnsupportedObjectError
-from planner.io.dicom_values import DicomTag, RawElements
-from planner.io.mr_header import MR_TAGS, MrValue, b_value_s_per_mm2, mr_values
-
-T = TypeVar("T")
+from planner.io.mr_header import MrValue
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 
-_PREAMBLE_BYTES = 128
-_LONG_LENGTH_VRS = (b"OB", b"OW", b"OD", b"OF", b"OL", b"OV", b"UN")
-_PIXEL_DATA = 0x7FE00010
-_UNDEFINED_LENGTH = 0xFFFFFFFF
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelLayout:
-    """How the pixels of one file are stored.
+    """How the pixels of one plane are stored.
 
-    ``offset`` is the position of the first pixel byte in the file; None when
-    the pixels are compressed, deflated or big-endian.
+    Attributes
+    ----------
+    rows, columns : int
+        Of the plane: of one frame, or of one tile of a mosaic.
+    n_frames : int
+        Frames in the file, all of the same size.
+    tiles_per_side : int
+        A mosaic picture has so many tiles in a row and in a column; else 1.
+    offset : int or None
+        Position of the first pixel byte of the file (of the inflated file, when
+        it is deflated); None when the pixels are compressed or big-endian.
     """
 
     transfer_syntax_uid: str
@@ -50,22 +45,40 @@ class PixelLayout:
     intercept: float
     has_lut: bool
     offset: int | None
+    n_frames: int = 1
+    tiles_per_side: int = 1
 
     @property
-    def n_bytes(self) -> int:
-        """Bytes that the uncompressed pixels take."""
-        return self.rows * self.columns * self.samples_per_pixel * self.bits_allocated // 8
+    def frame_shape(self) -> tuple[int, int]:
+        """Rows and columns of one frame of the file: the whole picture of a mosaic."""
+        return self.rows * self.tiles_per_side, self.columns * self.tiles_per_side
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes that one uncompressed frame of the file takes."""
+        rows, columns = self.frame_shape
+        return rows * columns * self.samples_per_pixel * self.bits_allocated // 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceHeader:
-    """One image file: identity, geometry, what may tell it from its siblings, pixels.
+    """One image plane: identity, geometry, what may tell it from its siblings, pixels.
+
+    A plane is a classic single-slice file, one frame of an enhanced object, or one
+    tile of a mosaic.
 
     Attributes
     ----------
     file : Path
     name : str
-        Path relative to the scanned folder, with forward slashes.
+        Path relative to the scanned folder, with forward slashes; for a plane of
+        several in its file also which one, counted from 1.
+    frame : int or None
+        Frame or tile of its file, counted from 0; None for a classic file.
+    refusal : str
+        Why the whole file gives no planes; ``""`` when it does.
+    notes : tuple of str
+        Harmless but notable; told in a warning.
     patient_key : str
         Hash of the Patient ID; only for telling patients apart.
     position_lps_mm, row_column_axes_lps, pixel_spacing_ji_mm
@@ -109,211 +122,7 @@ class SliceHeader:
     mr: Mapping[str, MrValue]
     layout: PixelLayout | None
     faults: tuple[str, ...]
-
-
-class HeaderReader:
-    """Reads headers of many files; values repeated in every slice are kept once."""
-
-    def __init__(self, root: Path) -> None:
-        from pydicom.tag import Tag
-
-        self._root = root
-        self._tags = [Tag(int(tag)) for tag in DicomTag]
-        self._mr_cache: dict[tuple[bytes, ...], Mapping[str, MrValue]] = {}
-
-    def read(self, file: Path) -> SliceHeader:
-        """The header of one DICOM file.
-
-        Raises
-        ------
-        UnsupportedObjectError
-            If the file is not DICOM; any error of a damaged file comes as it is.
-        """
-        import pydicom
-
-        with file.open("rb") as stream:
-            has_preamble = _looks_like_dicom(stream, file)
-            dataset = pydicom.dcmread(
-                stream,
-                stop_before_pixels=True,
-                specific_tags=self._tags,
-                force=not has_preamble,
-            )
-            raw = RawElements.of(dataset)
-            meta = dataset.file_meta
-            syntax = str(meta.get("TransferSyntaxUID", ""))
-            if not syntax:
-                is_implicit, _ = dataset.original_encoding
-                syntax = IMPLICIT_LE if is_implicit else EXPLICIT_LE
-            sop_class = raw.text(DicomTag.SOPClassUID) or str(
-                meta.get("MediaStorageSOPClassUID", "")
-            )
-            if not sop_class and not raw.text(DicomTag.Modality):
-                raise _not_dicom(file)
-            return self._header(file, raw, sop_class, syntax, stream)
-
-    def _header(
-        self, file: Path, raw: RawElements, sop_class: str, syntax: str, stream: BinaryIO
-    ) -> SliceHeader:
-        faults: list[str] = []
-
-        def get(keyword: str, read: Callable[[], T | None]) -> T | None:
-            try:
-                return read()
-            except ValueError as error:
-                faults.append(f"{keyword} cannot be read: {error}")
-                return None
-
-        return SliceHeader(
-            file=file,
-            name=file.relative_to(self._root).as_posix(),
-            sop_class_uid=sop_class,
-            sop_instance_uid=raw.text(DicomTag.SOPInstanceUID),
-            study_instance_uid=raw.text(DicomTag.StudyInstanceUID),
-            series_instance_uid=raw.text(DicomTag.SeriesInstanceUID),
-            frame_of_reference_uid=raw.text(DicomTag.FrameOfReferenceUID),
-            patient_key=_hashed(raw.by_tag.get(DicomTag.PatientID, b"")),
-            modality=raw.text(DicomTag.Modality),
-            series_number=_or_none(lambda: raw.integer(DicomTag.SeriesNumber)),
-            description=raw.decoded(DicomTag.SeriesDescription),
-            image_type=raw.texts(DicomTag.ImageType),
-            patient_position=raw.text(DicomTag.PatientPosition),
-            n_frames=get("NumberOfFrames", lambda: raw.integer(DicomTag.NumberOfFrames)) or 1,
-            position_lps_mm=get(
-                "ImagePositionPatient", lambda: raw.numbers(DicomTag.ImagePositionPatient, 3)
-            ),
-            row_column_axes_lps=get(
-                "ImageOrientationPatient", lambda: raw.numbers(DicomTag.ImageOrientationPatient, 6)
-            ),
-            pixel_spacing_ji_mm=get("PixelSpacing", lambda: raw.numbers(DicomTag.PixelSpacing, 2)),
-            gantry_tilt_deg=_or_none(lambda: raw.number(DicomTag.GantryDetectorTilt)),
-            b_value_s_per_mm2=b_value_s_per_mm2(raw),
-            gradient_direction=_gradient_direction(raw),
-            echo_time_ms=_or_none(lambda: raw.number(DicomTag.EchoTime)),
-            echo_number=_or_none(lambda: raw.integer(DicomTag.EchoNumbers)),
-            inversion_time_ms=_or_none(lambda: raw.number(DicomTag.InversionTime)),
-            flip_angle_deg=_or_none(lambda: raw.number(DicomTag.FlipAngle)),
-            image_kind=_image_kind(raw),
-            temporal_position=_or_none(lambda: raw.integer(DicomTag.TemporalPositionIdentifier)),
-            trigger_time_ms=_or_none(lambda: raw.number(DicomTag.TriggerTime)),
-            acquisition_number=_or_none(lambda: raw.integer(DicomTag.AcquisitionNumber)),
-            acquisition_time=raw.text(DicomTag.AcquisitionDate)
-            + raw.text(DicomTag.AcquisitionTime),
-            mr=self._mr_of(raw),
-            layout=_layout(raw, syntax, stream, get, faults),
-            faults=tuple(faults),
-        )
-
-    def _mr_of(self, raw: RawElements) -> Mapping[str, MrValue]:
-        key = tuple(raw.by_tag.get(tag, b"") for tag in MR_TAGS)
-        if key not in self._mr_cache:
-            self._mr_cache[key] = mr_values(raw)
-        return self._mr_cache[key]
-
-
-def _looks_like_dicom(stream: BinaryIO, file: Path) -> bool:
-    """Whether there is a preamble; files of old nodes start with group 0002 or 0008 at once."""
-    start = stream.read(_PREAMBLE_BYTES + 4)
-    stream.seek(0)
-    if start[_PREAMBLE_BYTES:] == b"DICM":
-        return True
-    if len(start) > 8 and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00":
-        return False
-    raise _not_dicom(file)
-
-
-def _not_dicom(file: Path) -> UnsupportedObjectError:
-    return UnsupportedObjectError("not a DICOM file", where=file.name)
-
-
-@lru_cache(maxsize=256)
-def _hashed(patient_id: bytes) -> str:
-    return hashlib.sha256(patient_id.strip(b" \0")).hexdigest()[:16]
-
-
-def _or_none(read: Callable[[], T | None]) -> T | None:
-    """A value used only to tell images apart: one that cannot be read tells nothing."""
-    try:
-        return read()
-    except ValueError:
-        return None
-
-
-def _gradient_direction(raw: RawElements) -> tuple[float, ...] | None:
-    for tag in (DicomTag.DiffusionGradientOrientation, DicomTag.SiemensGradientDirection):
-        values = _or_none(lambda tag=tag: raw.floats(tag, "d"))  # type: ignore[misc]
-        if values:
-            return tuple(round(v, 4) + 0.0 for v in values)
-    return None
-
-
-def _image_kind(raw: RawElements) -> str:
-    """Magnitude, phase, real or imaginary where an attribute says so, else ``""``."""
-    kind = raw.text(DicomTag.ComplexImageComponent).lower()
-    if kind:
-        return kind
-    codes = _or_none(lambda: raw.shorts(DicomTag.GEImageKind, is_signed=True))
-    names = ("magnitude", "phase", "real", "imaginary")
-    return names[codes[0]] if codes and 0 <= codes[0] < len(names) else ""
-
-
-def _layout(
-    raw: RawElements,
-    syntax: str,
-    stream: BinaryIO,
-    get: Callable[[str, Callable[[], float | None]], float | None],
-    faults: list[str],
-) -> PixelLayout | None:
-    rows, columns = raw.short(DicomTag.Rows), raw.short(DicomTag.Columns)
-    if not rows or not columns:
-        return None
-    bits_allocated = raw.short(DicomTag.BitsAllocated) or 0
-    bits_stored = raw.short(DicomTag.BitsStored) or bits_allocated
-    high_bit = raw.short(DicomTag.HighBit)
-    slope = get("RescaleSlope", lambda: raw.number(DicomTag.RescaleSlope))
-    intercept = get("RescaleIntercept", lambda: raw.number(DicomTag.RescaleIntercept))
-    if slope == 0:
-        faults.append("RescaleSlope is 0: the values are lost")
-    layout = PixelLayout(
-        transfer_syntax_uid=syntax,
-        rows=rows,
-        columns=columns,
-        bits_allocated=bits_allocated,
-        bits_stored=bits_stored,
-        high_bit=bits_stored - 1 if high_bit is None else high_bit,
-        is_signed=raw.short(DicomTag.PixelRepresentation) == 1,
-        samples_per_pixel=raw.short(DicomTag.SamplesPerPixel) or 1,
-        photometric=raw.text(DicomTag.PhotometricInterpretation),
-        is_lossy=raw.text(DicomTag.LossyImageCompression) == "01",
-        slope=1.0 if slope is None else slope,
-        intercept=0.0 if intercept is None else intercept,
-        has_lut=DicomTag.ModalityLUTSequence in raw.by_tag,
-        offset=None,
-    )
-    n_frames = _or_none(lambda: raw.integer(DicomTag.NumberOfFrames)) or 1
-    needed_bytes = layout.n_bytes * n_frames
-    return _with_offset(layout, needed_bytes, stream, faults)
-
-
-def _with_offset(
-    layout: PixelLayout, needed_bytes: int, stream: BinaryIO, faults: list[str]
-) -> PixelLayout:
-    """Adds where the pixels start; the stream stands at the Pixel Data element."""
-    if layout.transfer_syntax_uid == DEFLATED:
-        return layout
-    head = stream.read(12)
-    order = ">" if layout.transfer_syntax_uid == EXPLICIT_BE else "<"
-    group, element = struct.unpack(f"{order}HH", head[:4]) if len(head) == 12 else (0, 0)
-    if (group << 16 | element) != _PIXEL_DATA:
-        faults.append("the file ends before its pixel data")
-        return layout
-    if layout.transfer_syntax_uid not in (IMPLICIT_LE, EXPLICIT_LE):
-        return layout
-    is_long = layout.transfer_syntax_uid == EXPLICIT_LE and head[4:6] in _LONG_LENGTH_VRS
-    size = 12 if is_long else 8
-    (length,) = struct.unpack("<L", head[size - 4 : size])
-    offset = stream.tell() - 12 + size
-    available = min(length, os.fstat(stream.fileno()).st_size - offset)
-    if length == _UNDEFINED_LENGTH or available < needed_bytes:
-        faults.append(f"pixel data is cut: {available} bytes where {needed_bytes} are needed")
-    return replace(layout, offset=offset)
+    stack_id: str = ""
+    frame: int | None = None
+    refusal: str = ""
+    notes: tuple[str, ...] = ()

@@ -46,7 +46,8 @@ def frame_problems(slices: Sequence[SliceHeader]) -> tuple[InputError | None, li
         needed="one FrameOfReferenceUID in all of them",
         where=without[0].name,
         fix="Without it nothing shows that masks, targets and the console share these "
-        "coordinates. Export the series without stripping this attribute.",
+        "coordinates. Export the series without stripping this attribute"
+        + (", or accept it so with --allow-unknown-frame." if error is DicomTagError else "."),
     )
     return (problem, []) if len(without) == len(slices) else (None, [problem])
 
@@ -157,7 +158,9 @@ def place_problems(ordered: Sequence[SliceHeader]) -> list[InputError]:
     if not twins:
         return []
     one, other = twins[0]
-    is_copy = one.sop_instance_uid and one.sop_instance_uid == other.sop_instance_uid
+    is_copy = bool(one.sop_instance_uid) and (
+        (one.sop_instance_uid, one.frame) == (other.sop_instance_uid, other.frame)
+    )
     return [
         SeriesGeometryError(
             f"duplicate slices: {len(twins)} of {n} files lie where another one lies",
@@ -179,6 +182,17 @@ def sideways_problems(
     """Shear (gantry tilt) when the shift grows evenly, else single slices out of line."""
     if sideways_off_mm.max() <= POSITION_TOL_MM:
         return []
+    if not np.ptp(along_mm) > POSITION_TOL_MM:
+        return [
+            SeriesGeometryError(
+                "the slices lie side by side in one plane",
+                seen=f"{len(ordered)} slices within {np.ptp(along_mm):.3f} mm of each other, "
+                f"up to {sideways_off_mm.max():.3f} mm apart across",
+                needed="slices above each other",
+                where=ordered[0].name,
+                fix="Such images are no volume: choose another series.",
+            )
+        ]
     from_middle = along_mm - along_mm.mean()
     slope = from_middle @ (sideways_mm - sideways_mm.mean(axis=0)) / (from_middle @ from_middle)
     rest_mm = sideways_mm - sideways_mm.mean(axis=0) - np.outer(from_middle, slope)
@@ -222,7 +236,9 @@ def gap_problems(
     near = np.abs(gaps_mm[:, None] - gaps_mm[None, :]) <= POSITION_TOL_MM
     counts = near.sum(axis=1)
     common_mm = float(gaps_mm[counts == counts.max()].min())
-    multiple = np.rint(gaps_mm / common_mm)
+    # slices side by side have no gap: then there is nothing to count in
+    has_step = common_mm > POSITION_TOL_MM
+    multiple = np.rint(gaps_mm / common_mm) if has_step else np.zeros_like(gaps_mm)
     wide = np.flatnonzero(multiple >= 2)
     off_mm = np.abs(gaps_mm - multiple * common_mm)
     if wide.size and off_mm.max() <= POSITION_TOL_MM * multiple.max():

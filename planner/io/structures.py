@@ -303,7 +303,7 @@ class _Notes:
         if self.nameless:
             yield (
                 f"{stored.file}: labels without a name, avoided with the default margin: "
-                f"{_listed(self.nameless)}; give label_names or label_table"
+                f"{_listed(self.nameless)}; name them (--label-names FILE, --label-table NAME)"
             )
         if self.unknown:
             yield (

@@ -77,7 +77,7 @@ def choose(
         raise InputError(
             "no DICOM image found",
             seen=_skipped_text(catalogue),
-            needed="single-frame MR or CT images",
+            needed="MR or CT images",
             where=str(where),
             fix="Give the folder that holds the images of the study.",
         )

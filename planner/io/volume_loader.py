@@ -6,7 +6,7 @@ from pathlib import Path
 
 from planner.errors import InputError, SeriesChoiceError, UnsupportedObjectError
 from planner.geometry import ImageSource, Volume
-from planner.io.catalogue import CatalogueEntry, read_catalogue
+from planner.io.catalogue import Catalogue, CatalogueEntry, read_catalogue
 from planner.io.image_file import is_image_file, open_image_file
 from planner.io.pixels import read_values
 from planner.io.volume_choice import choose, existing_path
@@ -18,12 +18,13 @@ def load_volume(
     *,
     allow_unknown_frame: bool = False,
 ) -> Volume:
-    """The volume at a path: a DICOM folder, or a NIfTI, NRRD or MetaImage file.
+    """The volume at a path: a DICOM folder or file, or a NIfTI, NRRD or MetaImage file.
 
     Parameters
     ----------
     path : str or Path
-        A folder is searched recursively for classic MR and CT images.
+        A folder is searched recursively for MR and CT images: classic slices, enhanced
+        multi-frame objects, Siemens mosaics. A multi-frame file may be given itself.
     series : str or int, optional
         Needed when more than one volume can be planned on: a SeriesInstanceUID
         or series number, with the part after a colon where a series holds
@@ -56,16 +57,19 @@ def load_volume(
     each other cannot be seen.
     """
     where = existing_path(path)
-    if where.is_file():
+    if where.is_file() and is_image_file(where):
         if series is not None:
             raise SeriesChoiceError(
-                "a file holds one volume: no series can be chosen from it",
+                "this file holds one volume: no series can be chosen from it",
                 seen=f"series {series}",
                 where=where.name,
                 fix="Leave the series out, or give the folder.",
             )
-        return _load_file(where)
-    entry = choose(read_catalogue(where), series, where, allow_unknown_frame=allow_unknown_frame)
+        return open_image_file(where).to_volume()
+    catalogue = read_catalogue(where)
+    if where.is_file():
+        _check_file(where, catalogue)
+    entry = choose(catalogue, series, where, allow_unknown_frame=allow_unknown_frame)
     if allow_unknown_frame and not entry.problems:
         return _volume_of(entry)
     if not entry.is_plannable:
@@ -73,19 +77,17 @@ def load_volume(
     return _volume_of(entry)
 
 
-def _load_file(path: Path) -> Volume:
-    if is_image_file(path):
-        return open_image_file(path).to_volume()
-    catalogue = read_catalogue(path)
+def _check_file(path: Path, catalogue: Catalogue) -> None:
+    """Refuses one file that holds no image, or a single classic slice."""
     if not catalogue.entries:
         raise UnsupportedObjectError(
             "this file holds no volume",
             seen=catalogue.skipped[0].reason if catalogue.skipped else path.suffix,
-            needed="a DICOM folder, or a .nii, .nii.gz, .nrrd, .mha or .mhd file",
+            needed="a DICOM folder or multi-frame file, or a NIfTI, NRRD or MetaImage file",
             where=path.name,
         )
     entry = catalogue.entries[0]
-    if entry.is_classic:
+    if entry.is_classic and entry.first.frame is None:
         raise InputError(
             "one DICOM slice is not a volume",
             seen="a single-frame file",
@@ -93,7 +95,6 @@ def _load_file(path: Path) -> Volume:
             where=path.name,
             fix="Give the folder it lies in.",
         )
-    raise _refusal(entry)
 
 
 def _refusal(entry: CatalogueEntry) -> InputError:
@@ -127,7 +128,7 @@ def _volume_of(entry: CatalogueEntry) -> Volume:
         part=entry.part,
         patient_position=entry.patient_position,
         mr=dict(entry.mr),
-        files=tuple(str(h.file) for h in entry.slices),
+        files=tuple(dict.fromkeys(str(h.file) for h in entry.slices)),
         warnings=warnings,
     )
     return Volume(grid=entry.grid, values=read_values(entry.slices), source=source)

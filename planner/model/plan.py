@@ -166,6 +166,8 @@ class PlanResult:
     """The body whose outer surface is the skin."""
     body_source: str = "automatic"
     """``"automatic"`` or ``"structure:NAME"``."""
+    imaged: Mask | None = None
+    """Where the image holds measured values; None: everywhere."""
 
     @property
     def rejected_counts(self) -> dict[str, int]:

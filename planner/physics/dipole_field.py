@@ -79,19 +79,24 @@ def field_perturbation_ppm(
     b_kji = grid.axes_lps_from_kji.T @ unit(b0_direction_lps)
     b_kji[np.abs(b_kji) < 1e-9] = 0.0  # rounding of the axes would cost a logarithm per corner
     out = np.zeros(grid.shape_kji, np.float32)
-    source = _bounds(chi)
-    if source is None:
-        return out
-    start, stop = source
-    inner = np.ascontiguousarray(chi[tuple(map(slice, start, stop))], dtype=np.float32)
-    for slab in _slabs(grid.shape_kji, inner.shape):
-        out[slab.low : slab.high] = _convolved(
-            inner, start - (slab.low, 0, 0), slab.shape, grid.spacing_kji_mm, b_kji
-        )
+    for start, stop in _pieces(chi):
+        inner = np.ascontiguousarray(chi[_slices(start, stop)], dtype=np.float32)
+        for slab in _slabs(grid.shape_kji, inner.shape):
+            out[slab.low : slab.high] += _convolved(
+                inner, start - (slab.low, 0, 0), slab.shape, grid.spacing_kji_mm, b_kji
+            )
     from planner.physics.partial_voxels import resolve_partial_voxels
 
     resolve_partial_voxels(chi, out, grid.spacing_kji_mm, b_kji)
     return out
+
+
+_PIECE_VOXELS = 8
+"""Metal farther apart than this many voxels is taken in separate pieces where that is less work."""
+
+_MAX_PIECES = 12
+
+Block = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +106,55 @@ class _Slab:
     shape: tuple[int, int, int]
 
 
-def _bounds(chi: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """First and one-past-last index of what is not zero."""
-    start, stop = np.zeros(3, np.int64), np.zeros(3, np.int64)
+def _pieces(chi: NDArray[np.generic]) -> list[Block]:
+    """Boxes that together hold all metal: one, or several where that makes less to transform."""
+    from scipy import ndimage
+
     is_set = chi != 0
+    whole = _bounds(is_set)
+    if whole is None:
+        return []
+    coarse = is_set
+    for axis in range(3):
+        edges = np.arange(0, chi.shape[axis], _PIECE_VOXELS)
+        coarse = np.logical_or.reduceat(coarse, edges, axis=axis)
+    labels, n = ndimage.label(coarse, np.ones((3, 3, 3)))
+    if n == 1 or n > _MAX_PIECES:
+        return [whole]
+    pieces = []
+    for label in range(1, n + 1):
+        chosen = labels == label
+        for axis in range(3):
+            blocks = np.arange(chi.shape[axis]) // _PIECE_VOXELS
+            chosen = np.take(chosen, blocks, axis=axis)
+        found = _bounds(is_set & chosen)
+        assert found is not None
+        pieces.append(found)
+    if any(_overlap(a, b) for n, a in enumerate(pieces) for b in pieces[:n]):
+        return [whole]
+    shape = np.array(chi.shape)
+    cost = sum(int(np.prod(shape + (b - a))) for a, b in pieces)
+    return pieces if cost < int(np.prod(shape + (whole[1] - whole[0]))) else [whole]
+
+
+def _overlap(one: Block, other: Block) -> bool:
+    return bool(np.all(one[0] < other[1]) and np.all(other[0] < one[1]))
+
+
+def _bounds(is_set: NDArray[np.bool_]) -> Block | None:
+    """First and one-past-last index of what is set."""
+    start, stop = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for axis in range(3):
         hit = np.flatnonzero(is_set.any(axis=tuple(a for a in range(3) if a != axis)))
         if hit.size == 0:
             return None
         start[axis], stop[axis] = hit[0], hit[-1] + 1
     return start, stop
+
+
+def _slices(start: NDArray[np.int64], stop: NDArray[np.int64]) -> tuple[slice, slice, slice]:
+    k, j, i = (slice(a, b) for a, b in zip(start.tolist(), stop.tolist(), strict=True))
+    return k, j, i
 
 
 def _slabs(shape: tuple[int, int, int], source: tuple[int, ...]) -> list[_Slab]:
@@ -151,10 +195,15 @@ def _convolved(
         least=4,
     )
     kernel[0, 0, 0] += np.float32(1.0 / 3.0)
+    # the source at its own place (wrapped where it begins before the box): output o is index o
+    source = np.zeros(padded, np.float32)
+    places = [
+        (np.arange(n) + first) % p
+        for n, first, p in zip(inner.shape, start.tolist(), padded, strict=True)
+    ]
+    source[np.ix_(*places)] = inner
     workers = n_threads()
     spectrum = fft.rfftn(kernel, workers=workers, overwrite_x=True)
-    spectrum *= fft.rfftn(inner, s=padded, workers=workers)
+    spectrum *= fft.rfftn(source, workers=workers, overwrite_x=True)
     field = fft.irfftn(spectrum, s=padded, workers=workers, overwrite_x=True)
-    # source voxel 0 stands at index `start` of the box: output o has displacement o - start
-    index = [(np.arange(n) - s) % p for n, s, p in zip(shape, start.tolist(), padded, strict=True)]
-    return np.asarray(field[np.ix_(*index)], dtype=np.float32)
+    return np.asarray(field[tuple(slice(0, n) for n in shape)], dtype=np.float32)

@@ -165,7 +165,7 @@ def zones_of(field: MetalField, model: ShiftModel, voxel_edges_mm: FloatArray) -
     scale = np.float32(model.hz_per_ppm)
     is_void = field.surface_ppm > 0
     is_void |= _lost(field.bound_ppm * scale, model, field.grid, voxel_edges_mm)
-    bound_hz = _neighbour_max(np.maximum(field.bound_ppm, field.surface_ppm)) * scale
+    bound_hz = np.maximum(_neighbour_max(field.bound_ppm), field.surface_ppm) * scale
     factors = field.factors
     readout_mm, slice_mm = model.bounds_mm(_block_reduce(bound_hz, factors, np.maximum))
     k, j, i = (slice(int(f) // 2, None, int(f)) for f in factors)

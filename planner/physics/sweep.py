@@ -34,7 +34,7 @@ def half_widths_kji(
     Parameters
     ----------
     readout_mm, slice_mm : (k, j, i)
-        Bounds of the shift at each voxel, mm; already the greatest of its neighbourhood.
+        Bounds of the shift at each voxel of a block, mm; the greatest of its neighbourhood.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def half_widths_kji(
         across = np.abs(grid.axes_lps_from_kji.T @ model.readout_axis_lps)
     # a direction of 1e-4 is a rounded header, not an oblique readout
     along, across = (np.where(v < 1e-3, 0.0, v) for v in (along, across))
-    out = np.zeros((*grid.shape_kji, 3), np.int16)
+    out = np.zeros((*readout_mm.shape, 3), np.int16)
     in_plane = np.minimum(readout_mm, MAX_REACH_MM)
     through = np.minimum(slice_mm, MAX_REACH_MM)
     for axis in range(3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
@@ -10,7 +11,7 @@ from planner.geometry.digest import volume_sha256
 from planner.model import Clearance, PlanResult, StructureRole, Trajectory
 from planner.report.style import BANNER, plain
 from planner.report.text import (
-    explanation_text,
+    explanation_texts,
     least_room,
     needle_text,
     not_checked_texts,
@@ -22,9 +23,32 @@ from planner.report.text import (
     warning_texts,
 )
 from planner.report.views import ranked_clearances
-from planner.report.wording import angle_texts, clearance_verdict, number, point_text, towards
+from planner.report.wording import (
+    angle_texts,
+    clearance_verdict,
+    compared,
+    limit_text,
+    number,
+    point_text,
+    towards,
+)
 
+_ENTITIES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "$": "&#36;",
+    "@": "&#64;",
+    "://": "&#58;//",
+    "www.": "www&#46;",
+}
+"""What a renderer would read as a tag, a formula or a link even behind a backslash."""
+_MARKUP = re.compile(r"[\\|`*\[\]~!]|(?<!\w)_|_(?!\w)|(?<!&)#")
+_LIST_MARK = re.compile(r"^(\d*)([-+=.)](?=\s|$|[-+=]))")
 _CLEARANCE_COLUMNS = ("Structure", "Clearance mm", "Required mm", "Room mm", "Verdict")
+_NOTHING_MEASURED = (
+    "**No clearance was measured: no structure to avoid was given, so nothing was kept clear of.**"
+)
 _PATH_COLUMNS = (
     "Rank",
     "Verdict",
@@ -62,11 +86,11 @@ def report_markdown(result: PlanResult, figures: Sequence[PurePath]) -> str:
         f"## Verdict: {result.verdict.upper()}",
         f"{_sentence(verdict_meaning(result))}",
     ]
+    parts += _unknown_section(result)
     if result.trajectories:
         parts += _best_path(result)
     else:
         parts += _nothing_found(result)
-    parts += _unknown_section(result)
     if result.trajectories:
         parts += ["## Paths", _paths_table(result.trajectories)]
         parts += _path_sections(result)
@@ -83,11 +107,12 @@ def report_markdown(result: PlanResult, figures: Sequence[PurePath]) -> str:
 def _best_path(result: PlanResult) -> list[str]:
     best = result.trajectories[0]
     worst = least_room(best)
-    closest = "No clearance was measured: **UNKNOWN**."
+    closest = _NOTHING_MEASURED
     if worst is not None:
+        measured, required = compared(worst.clearance_mm, worst.required_mm)
         closest = (
-            f"Least room: {_escaped(worst.structure)}, {number(worst.clearance_mm, 2)} mm clear "
-            f"({number(worst.required_mm, 2)} mm required)."
+            f"Least room: {_escaped(worst.structure)}, {measured} mm clear "
+            f"({required} mm required)."
         )
     return [f"**Path {best.rank}:** {_escaped(best.words)}.", closest]
 
@@ -95,7 +120,7 @@ def _best_path(result: PlanResult) -> list[str]:
 def _nothing_found(result: PlanResult) -> list[str]:
     parts = ["**No feasible path was found.**"]
     if result.explanation:
-        parts.append(_markdown_list(explanation_text(e) for e in result.explanation))
+        parts.append(_markdown_list(explanation_texts(result)))
     return parts
 
 
@@ -103,13 +128,16 @@ def _unknown_section(result: PlanResult) -> list[str]:
     texts = unknown_texts(result)
     if not texts:
         return []
-    return ["## UNKNOWN - never counts as safe", _markdown_list(texts, bold=True)]
+    return ["## UNKNOWN because (never counts as safe)", _markdown_list(texts, bold=True)]
 
 
 def _paths_table(trajectories: Iterable[Trajectory]) -> str:
     rows = [_PATH_COLUMNS]
     for path in trajectories:
         worst, angles = least_room(path), path.angles
+        measured, required = ("none measured", "")
+        if worst is not None:
+            measured, required = compared(worst.clearance_mm, worst.required_mm)
         rows.append(
             (
                 str(path.rank),
@@ -119,9 +147,9 @@ def _paths_table(trajectories: Iterable[Trajectory]) -> str:
                 towards(angles.craniocaudal_deg, "H", "F"),
                 f"{number(angles.skin_normal_deg, 0)}°",
                 "unknown" if angles.b0_deg is None else f"{number(angles.b0_deg, 0)}°",
-                _escaped(worst.structure) if worst else "UNKNOWN",
-                number(worst.clearance_mm, 2) if worst else "UNKNOWN",
-                number(worst.required_mm, 2) if worst else "",
+                _escaped(worst.structure) if worst else "none given",
+                measured,
+                required,
                 number(path.cost, 3),
             )
         )
@@ -141,24 +169,22 @@ def _path_sections(result: PlanResult) -> list[str]:
         if result.needle.throw_mm > 0:
             facts.append(f"end of the throw LPS {point_text(path.throw_end_lps_mm)} mm")
         parts.append(_markdown_list(facts, escape=False))
-        still_open = open_texts([path])
+        still_open = open_texts(path)
         if still_open:
             parts += ["Findings that are not pass:", _markdown_list(still_open)]
         else:
             parts.append("No open finding.")
-        rows: list[tuple[str, ...]] = [
-            ("Structure", "Clearance mm", "Required mm", "Room mm", "Verdict")
-        ]
-        rows += [_clearance_row(path, item) for item in ranked_clearances(path)]
-        parts.append(_table(rows))
+        rows = [_clearance_row(path, item) for item in ranked_clearances(path)]
+        parts.append(_table([_CLEARANCE_COLUMNS, *rows]) if rows else _NOTHING_MEASURED)
     return parts
 
 
 def _clearance_row(path: Trajectory, item: Clearance) -> tuple[str, ...]:
+    measured, required = compared(item.clearance_mm, item.required_mm)
     return (
         _escaped(item.structure),
-        number(item.clearance_mm, 2),
-        number(item.required_mm, 2),
+        measured,
+        required,
         number(item.clearance_mm - item.required_mm, 2),
         clearance_verdict(path, item).upper(),
     )
@@ -184,7 +210,7 @@ def _structure_section(result: PlanResult) -> list[str]:
             (
                 _escaped(structure.name),
                 structure.role.value,
-                "" if margin_mm is None else number(margin_mm, 2),
+                "" if margin_mm is None else limit_text(margin_mm),
                 "yes" if use and use.hard else "no",
                 _escaped(use.evidence) if use else "",
                 f"{structure.mask.volume_mm3:,.0f}",
@@ -257,8 +283,9 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text from files that cannot turn into Markdown or HTML."""
-    clean = plain(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;")
-    for character in "|`*[]":
-        clean = clean.replace(character, f"\\{character}")
-    return clean
+    """Text from files that cannot turn into Markdown, HTML, a formula or a link."""
+    clean = plain(text)
+    for character, safe in _ENTITIES.items():
+        clean = clean.replace(character, safe)
+    clean = _MARKUP.sub(r"\\\g<0>", clean)
+    return _LIST_MARK.sub(r"\1\\\2", clean)

@@ -17,8 +17,9 @@ from matplotlib.patches import Rectangle
 
 from planner.model import PlanResult, Trajectory
 from planner.report.panel_text import HEIGHT_PX as TEXT_HEIGHT_PX
+from planner.report.panel_text import WIDTH_PX as TEXT_WIDTH_PX
 from planner.report.panel_text import draw_text
-from planner.report.panel_view import PanelScene, draw_view
+from planner.report.panel_view import PanelScene, draw_view, has_corridor
 from planner.report.style import (
     BANNER,
     DPI,
@@ -29,15 +30,17 @@ from planner.report.style import (
     VERDICT_MEANING,
     Outline,
     drawable,
+    shortened,
 )
 from planner.report.views import across_views, along_views
 
 WIDTH_PX, HEIGHT_PX = 1600, 1400
+TITLE_CHARACTERS = 45
 
 # Axes rectangles in pixels from the lower left corner: x, y, width, height.
 _TOP = ((30, 688, 755, 590), (815, 688, 755, 590))
 _BOTTOM = ((30, 118, 505, 505), (565, 118, 505, 505))
-_TEXT = (1095, 118, 490, TEXT_HEIGHT_PX)
+_TEXT = (1095, 118, TEXT_WIDTH_PX, TEXT_HEIGHT_PX)
 
 
 def panel_figure(scene: PanelScene, trajectory: Trajectory) -> Figure:
@@ -73,12 +76,14 @@ def _axes(figure: Figure, rectangle: tuple[int, int, int, int]) -> Any:
 
 def _draw_header(figure: Figure, result: PlanResult, trajectory: Trajectory) -> None:
     n = len(result.trajectories)
-    head = f"Path {trajectory.rank} of {n}:  {drawable(result.protocol.title)}"
+    feasible = int(result.candidates.feasible.sum())
+    title = shortened(drawable(result.protocol.title), TITLE_CHARACTERS)
+    head = f"Path {trajectory.rank} of {n} shown ({feasible:,} feasible):  {title}"
     figure.text(
         30 / WIDTH_PX,
         1 - 38 / HEIGHT_PX,
         head,
-        fontsize=22,
+        fontsize=20,
         fontweight="bold",
         va="center",
         parse_math=False,
@@ -126,9 +131,12 @@ def _draw_footer(
         Line2D([], [], color=o.colour, linewidth=3, label=o.label) for o in outlines.values()
     ]
     handles.append(Line2D([], [], color="white", linewidth=3, label="needle, true width"))
+    if has_corridor(trajectory):
+        handles.append(
+            Line2D([], [], color="white", linestyle=":", linewidth=1.6, label="required margin")
+        )
     if trajectory.clearances:
         handles += [
-            Line2D([], [], color="white", linestyle=":", linewidth=1.6, label="required margin"),
             _point("closest point", "white", "black"),
             _point("… off this plane", "none", "white"),
         ]

@@ -15,9 +15,13 @@ from planner.model import Clearance, PlanResult, Trajectory
 from planner.report.reslice import PlaneSpec
 from planner.report.style import DPI, drawable, shortened
 from planner.report.views import View, shown_clearances
+from planner.report.wording import clearance_text
 
 IN_PLANE_MM = 2.0
 """A closest point farther off the plane than this is drawn hollow, with its offset."""
+
+LETTER_SHIFT, LETTER_ROOM = 0.1, (0.05, 0.035)
+"""How far a letter moves along its side, and half the room it needs; fractions of the picture."""
 
 SMALL_VIEW_PX = 600
 """A narrower picture gets smaller labels."""
@@ -30,15 +34,17 @@ def draw_marks(axes: Any, result: PlanResult, trajectory: Trajectory, view: View
     """Orientation letters, scale bar, entry and tip, closest approach with its distance."""
     plane = view.plane
     closest = shown_clearances(trajectory, view)
-    _draw_letters(axes, plane)
-    busy = [_needle_samples(result, trajectory, plane), _draw_scale_bar(axes, plane)]
+    needle = _needle_samples(result, trajectory, plane)
+    _draw_letters(axes, plane, needle)
+    busy = [needle, _draw_scale_bar(axes, plane)]
     if view.is_along:
         busy += _label_ends(axes, trajectory, plane, closest)
     for item in closest:
         _draw_closest(axes, plane, item, busy)
 
 
-def _draw_letters(axes: Any, plane: PlaneSpec) -> None:
+def _draw_letters(axes: Any, plane: PlaneSpec, needle: FloatArray) -> None:
+    """The four letters, each beside the middle of its side where the needle is in the way."""
     letters = plane.letters
     places = (
         (letters.left, 0.012, 0.5, "left", "center"),
@@ -47,9 +53,13 @@ def _draw_letters(axes: Any, plane: PlaneSpec) -> None:
         (letters.bottom, 0.5, 0.015, "center", "bottom"),
     )
     for text, x, y, horizontal, vertical in places:
+        is_side = vertical == "center"
+        shifts = [s * LETTER_SHIFT * np.array([not is_side, is_side]) for s in (0, 1, -1)]
+        spots = [np.array([x, y]) + shift for shift in shifts]
+        free = [spot for spot in spots if not _is_near(needle, spot)]
+        at = free[0] if free else spots[0]
         axes.text(
-            x,
-            y,
+            *at,
             text,
             transform=axes.transAxes,
             ha=horizontal,
@@ -60,6 +70,10 @@ def _draw_letters(axes: Any, plane: PlaneSpec) -> None:
             path_effects=_HALO,
             zorder=9,
         )
+
+
+def _is_near(needle: FloatArray, spot: FloatArray) -> bool:
+    return bool(np.any(np.all(np.abs(needle - spot) < LETTER_ROOM, axis=1)))
 
 
 def _draw_scale_bar(axes: Any, plane: PlaneSpec) -> FloatArray:
@@ -171,10 +185,10 @@ def _draw_closest(axes: Any, plane: PlaneSpec, item: Clearance, busy: Iterable[F
         path_effects=[] if solid else THIN_HALO,
         zorder=8,
     )
-    small = plane.shape[1] < 600
+    small = plane.shape[1] < SMALL_VIEW_PX
     rows = [
         shortened(drawable(item.structure), 24 if small else 34),
-        f"{item.clearance_mm:.2f} mm (≥ {item.required_mm:.1f})",
+        clearance_text(item.clearance_mm, item.required_mm),
     ]
     if not solid:
         rows.append(f"{abs(off_mm):.{1 if abs(off_mm) < 10 else 0}f} mm off this plane")

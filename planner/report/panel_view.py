@@ -171,15 +171,20 @@ def _may_meet(item: Outlined, plane: PlaneSpec) -> bool:
     return bool(np.all(low <= half) and np.all(high >= -half))
 
 
+def has_corridor(trajectory: Trajectory) -> bool:
+    """Whether the binding margin is wide enough to be drawn beside the needle."""
+    return any(c.required_mm >= MIN_CORRIDOR_MM for c in ranked_clearances(trajectory)[:1])
+
+
 def _draw_needle(axes: Any, result: PlanResult, trajectory: Trajectory, view: View) -> None:
     """The needle, its throw and the corridor of the binding margin, all at true size."""
     plane, radius_mm = view.plane, result.needle.radius_mm
     entry, tip, end = plane.to_plane_mm(
         np.stack([trajectory.entry_lps_mm, trajectory.tip_lps_mm, trajectory.throw_end_lps_mm])
     )[:, :2]
-    for item in ranked_clearances(trajectory)[:1]:
-        if item.required_mm >= MIN_CORRIDOR_MM:
-            _draw_corridor(axes, capsule_outline(entry, end, radius_mm + item.required_mm))
+    if has_corridor(trajectory):
+        margin_mm = ranked_clearances(trajectory)[0].required_mm
+        _draw_corridor(axes, capsule_outline(entry, end, radius_mm + margin_mm))
     if not view.is_along:
         _solid(axes, capsule_outline(tip, tip, radius_mm), "white")
         return

@@ -38,10 +38,14 @@ def clearance_norm(values: SkinValues) -> Normalize:
 
 
 def clearance_colours(values: SkinValues, norm: Normalize) -> NDArray[np.uint8]:
-    """Colours of the vertices, shape (v, 3): clearance where feasible, else grey or skin."""
+    """Colours of the vertices, shape (v, 3): clearance where feasible, else grey or skin.
+
+    Feasible without a clearance (no structures were given) has the colour of feasible.
+    """
     colours = np.tile(rgb(REJECTED_COLOUR), (len(values.candidate), 1))
     colours[values.candidate < 0] = rgb(NOT_TRIED_COLOUR)
     colours[values.is_cut] = rgb(CUT_COLOUR)
+    colours[np.isposinf(values.clearance_mm)] = rgb(FEASIBLE_COLOUR)
     known = np.isfinite(values.clearance_mm)
     mapped = mpl.colormaps[CLEARANCE_MAP](norm(values.clearance_mm[known]))
     colours[known] = np.round(mapped[:, :3] * 255)

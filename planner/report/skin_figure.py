@@ -15,11 +15,12 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from planner.geometry.frames import FloatArray, orientation_letters
-from planner.model import PlanResult, Trajectory
+from planner.model import PlanResult, Trajectory, Verdict
 from planner.report.skin_camera import PICTURE_PX, SkinCamera, hub_lps_mm
 from planner.report.skin_colours import (
     CLEARANCE_MAP,
     CUT_COLOUR,
+    FEASIBLE_COLOUR,
     NOT_TRIED_COLOUR,
     REJECTED_COLOUR,
     label_colours,
@@ -212,6 +213,7 @@ def label_places(
 
 def clearance_legend(figure: Figure, values: SkinValues, norm: Normalize) -> None:
     """The colour bar, and what has no clearance."""
+    is_unmeasured = bool(np.any(np.isposinf(values.clearance_mm)))
     figure.text(
         _LEGEND_X,
         _LEGEND_TOP,
@@ -233,6 +235,16 @@ def clearance_legend(figure: Figure, values: SkinValues, norm: Normalize) -> Non
             fontsize=13,
             va="center",
         )
+    elif is_unmeasured:
+        figure.text(
+            _LEGEND_X,
+            _LEGEND_TOP - 60 / HEIGHT_PX,
+            "CLEARANCE NOT MEASURED\n(no structures given)",
+            fontsize=16,
+            fontweight="bold",
+            color=VERDICT_COLOUR[Verdict.UNKNOWN],
+            va="top",
+        )
     else:
         figure.text(
             _LEGEND_X,
@@ -242,15 +254,14 @@ def clearance_legend(figure: Figure, values: SkinValues, norm: Normalize) -> Non
             fontweight="bold",
             color="#cf222e",
         )
-    _swatches(
-        figure,
-        _LEGEND_TOP - 620 / HEIGHT_PX,
-        [
-            (REJECTED_COLOUR, "rejected"),
-            (NOT_TRIED_COLOUR, _WITHOUT_COUNT[NOT_TRIED]),
-            (CUT_COLOUR, _WITHOUT_COUNT[IMAGE_ENDS]),
-        ],
-    )
+    rows = [
+        (REJECTED_COLOUR, "rejected"),
+        (NOT_TRIED_COLOUR, _WITHOUT_COUNT[NOT_TRIED]),
+        (CUT_COLOUR, _WITHOUT_COUNT[IMAGE_ENDS]),
+    ]
+    if is_unmeasured:
+        rows.insert(0, (FEASIBLE_COLOUR, "no limit broken,\nclearance not measured"))
+    _swatches(figure, _LEGEND_TOP - 620 / HEIGHT_PX, rows)
 
 
 def reason_legend(figure: Figure, values: SkinValues) -> None:
@@ -267,7 +278,8 @@ def reason_legend(figure: Figure, values: SkinValues) -> None:
     colours = label_colours(values.labels)
     for colour, label, count in zip(colours, values.labels, values.counts, strict=True):
         if label in (NOT_TRIED, IMAGE_ENDS):
-            rows.append((colour, _WITHOUT_COUNT[label]))
+            ruled_out = f"\n{count:,} candidates" if count else ""
+            rows.append((colour, _WITHOUT_COUNT[label] + ruled_out))
         else:
             rows.append((colour, f"{shortened(drawable(label), 30)}\n{count:,} candidates"))
     _swatches(figure, _LEGEND_TOP - 50 / HEIGHT_PX, rows)

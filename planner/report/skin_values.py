@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from planner.geometry import Grid
+from planner.geometry import Grid, Mask
 from planner.geometry.frames import FloatArray
 from planner.model import Candidates
+from planner.search.limits import IMAGE_END
 
 REACH_MM = (4.0, 12.0)
 """Bounds of how far a candidate's colour spreads over the skin around its entry."""
@@ -19,6 +20,9 @@ FEASIBLE, OTHER, NOT_TRIED, IMAGE_ENDS = "feasible", "other limits", "not tried"
 
 CUT_MM = 1.5
 """A vertex this near to a face of the volume is where the image cuts the body, not skin."""
+
+UNSEEN_MM = 3.0
+"""The same for what was not imaged: the drawn surface is smoothed by as much."""
 
 MAX_REASONS = 8
 """Reasons with a colour of their own; rarer ones share one."""
@@ -33,7 +37,8 @@ class SkinValues:
     candidate : ndarray of int, shape (v,)
         The candidate that a vertex shows; -1 where none was tried.
     clearance_mm : ndarray, shape (v,)
-        Smallest clearance of that candidate; NaN unless it is feasible.
+        Smallest clearance of that candidate; NaN unless it is feasible, inf where it is
+        and no clearance was measured.
     reason : ndarray of int, shape (v,)
         Index into ``labels``.
     is_cut : ndarray of bool, shape (v,)
@@ -42,7 +47,7 @@ class SkinValues:
         ``"feasible"``, then reasons by how often they occur, then ``"not tried"``
         and ``"image ends"``.
     counts : tuple of int
-        Candidates per label; 0 for the last two.
+        Candidates per label; 0 for ``"not tried"``.
     """
 
     candidate: NDArray[np.int64]
@@ -53,19 +58,31 @@ class SkinValues:
     counts: tuple[int, ...]
 
 
-def skin_values(candidates: Candidates, vertices_lps_mm: FloatArray, grid: Grid) -> SkinValues:
-    """What the nearest entry has to say, for every vertex of the skin."""
+def skin_values(
+    candidates: Candidates,
+    vertices_lps_mm: FloatArray,
+    grid: Grid,
+    imaged: Mask | None = None,
+) -> SkinValues:
+    """What the nearest entry has to say, for every vertex of the skin.
+
+    ``imaged`` says where the image holds measured values; None: everywhere.
+    """
     shown = _best_per_entry(candidates)
     candidate = np.full(len(vertices_lps_mm), -1, dtype=np.int64)
     if shown.size and len(vertices_lps_mm):
         entries = candidates.entry_lps_mm[shown]
         tree = cKDTree(entries)
         # A vertex without an entry within reach gets an infinite gap.
-        reach_mm = _reach_mm(tree, entries)
+        # From one thick slice to the next is half a slice to the nearer.
+        reach_mm = max(_reach_mm(tree, entries), 0.6 * float(grid.spacing_kji_mm.max()))
         gap_mm, nearest = tree.query(vertices_lps_mm, distance_upper_bound=reach_mm)
         near = np.isfinite(gap_mm)
         candidate[near] = shown[nearest[near]]
-    is_cut = ~grid.contains(vertices_lps_mm, inset_mm=CUT_MM)
+    at_end = np.append(candidates.rejected_by == IMAGE_END, False)
+    is_cut = ~grid.contains(vertices_lps_mm, inset_mm=CUT_MM) | at_end[candidate]
+    if imaged is not None:
+        is_cut |= _is_beside_unseen(vertices_lps_mm, imaged)
     candidate[is_cut] = -1
     tried = candidate >= 0
     feasible = tried & candidates.feasible[candidate] if len(candidates) else tried
@@ -82,6 +99,16 @@ def skin_values(candidates: Candidates, vertices_lps_mm: FloatArray, grid: Grid)
         labels=labels,
         counts=counts,
     )
+
+
+def _is_beside_unseen(vertices_lps_mm: FloatArray, imaged: Mask) -> NDArray[np.bool_]:
+    """Which vertices have something not imaged at or next to them."""
+    found = ~imaged.contains(vertices_lps_mm)
+    for direction in imaged.grid.axes_lps_from_kji.T:
+        for far_mm in np.linspace(-UNSEEN_MM, UNSEEN_MM, 7):
+            there = vertices_lps_mm + far_mm * direction
+            found |= imaged.grid.contains(there) & ~imaged.contains(there)
+    return np.asarray(found)
 
 
 def _best_per_entry(candidates: Candidates) -> NDArray[np.int64]:
@@ -110,7 +137,7 @@ def _reasons(
     ids, inverse, counts = np.unique(
         candidates.rejected_by, return_inverse=True, return_counts=True
     )
-    order = [int(n) for n in np.argsort(-counts, kind="stable") if ids[n]]
+    order = [int(n) for n in np.argsort(-counts, kind="stable") if ids[n] not in ("", IMAGE_END)]
     own, shared = order[:MAX_REASONS], order[MAX_REASONS:]
     labels = [FEASIBLE, *(str(ids[n]) for n in own)]
     totals = [int(np.count_nonzero(candidates.feasible)), *(int(counts[n]) for n in own)]
@@ -121,6 +148,7 @@ def _reasons(
         labels.append(OTHER)
         totals.append(int(counts[shared].sum()))
     labels += [NOT_TRIED, IMAGE_ENDS]
-    totals += [0, 0]
+    totals += [0, int(counts[ids == IMAGE_END].sum())]
+    label_of_id[ids == IMAGE_END] = len(labels) - 1
     of_candidate = label_of_id[inverse.ravel()]
     return tuple(labels), tuple(totals), of_candidate

@@ -51,7 +51,7 @@ def skin_figures(result: PlanResult, *, top: int) -> dict[str, Figure]:
     surface = mask_surface(mask)
     if len(surface.triangles) == 0:
         raise PlannerWarning("no picture of the skin: the body mask is empty")
-    values = skin_values(result.candidates, surface.vertices_lps_mm, mask.grid)
+    values = skin_values(result.candidates, surface.vertices_lps_mm, mask.grid, result.imaged)
     norm = clearance_norm(values)
     colours = [clearance_colours(values, norm), reason_colours(values)]
     camera = skin_camera(result, surface)

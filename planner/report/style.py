@@ -43,6 +43,10 @@ MATPLOTLIB_STYLE: dict[str, Any] = {
 """What a user's own matplotlib settings must not change."""
 
 
+LONGEST_WORD = 80
+"""More than a UID or a digest has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
     """How structures of one kind are drawn."""
@@ -84,9 +88,12 @@ def outline_of(structure: Structure) -> Outline:
 
 
 def plain(text: str) -> str:
-    """One line without control characters: names in files can hold anything."""
+    """One line without control characters: names in files can hold anything.
+
+    A word of more than 80 characters is shortened: nothing breaks a line inside it.
+    """
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
-    return " ".join(kept.split())
+    return " ".join(shortened(word, LONGEST_WORD) for word in kept.split())
 
 
 def drawable(text: str) -> str:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+import numpy as np
+
 from planner.model import (
     Clearance,
     Explanation,
-    Finding,
     PlanResult,
+    StructureRole,
     Trajectory,
     Verdict,
 )
+from planner.report.reasons import ORDER, reasons, unknown_reasons
 from planner.report.style import BANNER, VERDICT_MEANING, plain, shortened
 from planner.report.views import ranked_clearances
 from planner.report.wording import (
+    clearance_text,
+    compared,
+    counted,
     finding_text,
+    listed,
     number,
     point_text,
     towards,
@@ -28,28 +35,40 @@ _NOT_MODELLED = (
 )
 _MR_CHECKS = ("mr_", "susceptibility", "needle_artefact", "distortion")
 _TERMINAL_WIDTH, _TERMINAL_WIDTH_NAME = 100, 28
+_NAMES_SHOWN = 4
+_REMOVED = "removed:"
 
 
 def summary_text(result: PlanResult) -> str:
-    """A plan on one screen: verdict first, then the paths, then what is not known.
+    """A plan on one screen: verdict first, then what is not known, then the paths.
 
     Plain text without colour codes, lines up to about 100 characters.
     """
-    lines = [BANNER, "", f"VERDICT: {result.verdict.upper()} - {verdict_meaning(result)}", ""]
-    lines.append(f"Procedure  {plain(result.protocol.title)} ({plain(result.protocol.id)})")
-    lines.append(f"Needle     {needle_text(result)}")
-    lines.append(f"Target     {target_text(result)}")
-    lines.append(f"Searched   {search_text(result)}")
+    lines = [BANNER, "", f"VERDICT: {result.verdict.upper()} - {verdict_meaning(result)}"]
+    unknown = unknown_texts(result)
+    if unknown:
+        lines += ["", "UNKNOWN, never counts as safe, because:", *_bullets(unknown)]
+    lines.append("")
+    for label, text in (
+        ("Procedure", f"{plain(result.protocol.title)} ({plain(result.protocol.id)})"),
+        ("Needle", needle_text(result)),
+        ("Target", target_text(result)),
+        ("Searched", search_text(result)),
+    ):
+        lines += _wrapped(text, first=f"{label:<11}", other=" " * 11)
     if result.trajectories:
         best = result.trajectories[0]
-        lines += ["", f"Path {best.rank}: {plain(best.words)}", ""]
+        lines += ["", *_wrapped(f"Path {best.rank}: {plain(best.words)}"), ""]
         lines += _terminal_table(result.trajectories)
     else:
-        lines += ["", "NO PATH FOUND.", *_bullets(explanation_text(e) for e in result.explanation)]
-        lines += _bullets(_rejected_texts(result))
+        lines += ["", "NO PATH FOUND.", *_bullets(explanation_texts(result))]
+    limits = [
+        reason.line(1)
+        for reason in reasons(result.trajectories[:1])
+        if reason.verdict is not Verdict.UNKNOWN
+    ]
     for title, texts in (
-        ("NOT KNOWN (never counts as safe):", unknown_texts(result)),
-        ("Not met, or only just, on path 1:", _limits_texts(result.trajectories[:1])),
+        ("Not met, or only just, on path 1:", limits),
         ("Not checked:", not_checked_texts(result)),
         ("Warnings:", warning_texts(result)),
     ):
@@ -59,21 +78,12 @@ def summary_text(result: PlanResult) -> str:
 
 
 def unknown_texts(result: PlanResult) -> list[str]:
-    """Every UNKNOWN finding once, and required structure classes without a mask."""
-    texts = [
-        f"UNKNOWN: {plain(finding_text(finding))}"
-        for trajectory in result.trajectories
-        for finding in trajectory.findings
-        if finding.verdict is Verdict.UNKNOWN
+    """Why something is not known: one sentence for each kind of reason, over all paths."""
+    n_paths = len(result.trajectories)
+    return [
+        reason.line(n_paths).removeprefix(f"{Verdict.UNKNOWN.upper()}: ")
+        for reason in unknown_reasons(result)
     ]
-    found = {f.structure for t in result.trajectories for f in t.findings}
-    given = {s.structure_class for s in result.structures.structures if s.role.is_obstacle}
-    texts += [
-        f"UNKNOWN: no mask of class '{plain(rule.structure_class)}', which this procedure requires"
-        for rule in result.protocol.margins
-        if rule.required and rule.structure_class not in given | found
-    ]
-    return list(dict.fromkeys(texts))
 
 
 def not_checked_texts(result: PlanResult) -> list[str]:
@@ -88,11 +98,16 @@ def not_checked_texts(result: PlanResult) -> list[str]:
     if not any(c.startswith(_MR_CHECKS) for c in checked):
         texts.append("MR distortion near metal and the needle's own artefact")
     texts += [plain(text) for text in result.protocol.not_checked]
-    soft = [
-        plain(use.name) for use in result.uses if not use.hard and _is_obstacle(result, use.name)
-    ]
-    if soft:
-        texts.append(f"soft only, a path may touch them: {', '.join(soft)}")
+    soft = [use for use in result.uses if not use.hard and _is_obstacle(result, use.name)]
+    bones = [plain(use.name) for use in soft if use.role == StructureRole.BONE]
+    others = [plain(use.name) for use in soft if use.role != StructureRole.BONE]
+    if bones:
+        texts.append(
+            "the distance to bone: this procedure lets the needle cross it "
+            f"({listed(bones, _NAMES_SHOWN)})"
+        )
+    if others:
+        texts.append(f"no distance is kept, a path may touch: {listed(others, _NAMES_SHOWN)}")
     return texts
 
 
@@ -107,17 +122,16 @@ def verdict_meaning(result: PlanResult) -> str:
     return VERDICT_MEANING[result.verdict]
 
 
-def _limits_texts(trajectories: Iterable[Trajectory]) -> list[str]:
-    return [t for t in open_texts(trajectories) if not t.startswith(Verdict.UNKNOWN.upper())]
-
-
 def needle_text(result: PlanResult) -> str:
     """The needle in one line."""
     needle = result.needle
     throw = f", throw {needle.throw_mm:g} mm" if needle.throw_mm > 0 else ""
+    material = plain(needle.material)
+    if material == "unknown":
+        material = "material not given"
     return (
         f"{plain(needle.name)}, outer diameter {needle.outer_diameter_mm:g} mm, "
-        f"length {needle.length_mm:g} mm{throw}, {plain(needle.material)}"
+        f"length {needle.length_mm:g} mm{throw}, {material}"
     )
 
 
@@ -131,9 +145,34 @@ def target_text(result: PlanResult) -> str:
 
 
 def search_text(result: PlanResult) -> str:
-    """How much was tried."""
-    feasible = int(result.candidates.feasible.sum())
-    return f"{len(result.candidates):,} candidates, {feasible:,} feasible"
+    """How much was tried, and why not every feasible path is shown."""
+    n_feasible, n_shown = int(result.candidates.feasible.sum()), len(result.trajectories)
+    tried = f"{counted(len(result.candidates), 'candidate')}, {n_feasible:,} feasible"
+    if n_shown == 0:
+        return tried
+    apart_mm = result.options.get("min_separation_mm")
+    n_similar = _n_similar(result, apart_mm) if isinstance(apart_mm, int | float) else 0
+    left_out = []
+    if n_similar:
+        left_out.append(
+            f"{n_similar:,} left out as too similar (entry under {apart_mm:g} mm from that of a "
+            "shown path: --min-separation-mm)"
+        )
+    if n_feasible - n_shown - n_similar > 0:
+        left_out.append(f"{n_feasible - n_shown - n_similar:,} ranked lower (--top)")
+    return "; ".join([tried, f"{n_shown} shown", *left_out])
+
+
+def _n_similar(result: PlanResult, apart_mm: float) -> int:
+    """Feasible candidates that are not shown because of an entry beside one that is."""
+    entries = result.candidates.entry_lps_mm[result.candidates.feasible]
+    is_near = np.zeros(entries.shape[0], dtype=bool)
+    n_shown = 0
+    for path in result.trajectories:
+        gap_mm = np.linalg.norm(entries - path.entry_lps_mm, axis=1)
+        is_near |= gap_mm < apart_mm
+        n_shown += bool(np.any((gap_mm == 0.0) & (gap_mm < apart_mm)))
+    return int(is_near.sum()) - n_shown
 
 
 def least_room(trajectory: Trajectory) -> Clearance | None:
@@ -149,12 +188,10 @@ def _terminal_table(trajectories: Iterable[Trajectory]) -> list[str]:
     ]
     for path in trajectories:
         worst = least_room(path)
-        closest = "UNKNOWN: none measured"
+        closest = "none measured"
         if worst is not None:
-            closest = (
-                f"{shortened(plain(worst.structure), _TERMINAL_WIDTH_NAME)} "
-                f"{number(worst.clearance_mm, 2)} mm (needs {number(worst.required_mm, 1)})"
-            )
+            name = shortened(plain(worst.structure), _TERMINAL_WIDTH_NAME)
+            closest = f"{name} {clearance_text(worst.clearance_mm, worst.required_mm)}"
         lines.append(
             f"{path.rank:>4}  {path.verdict.upper():<8}{path.length_mm:>7.1f}"
             f"{towards(path.angles.axial_deg, 'L', 'R'):>14}"
@@ -164,41 +201,62 @@ def _terminal_table(trajectories: Iterable[Trajectory]) -> list[str]:
     return lines
 
 
-def open_texts(trajectories: Iterable[Trajectory]) -> list[str]:
-    """Findings that are not pass, worst first."""
-    found: list[Finding] = [
-        f for t in trajectories for f in t.findings if f.verdict is not Verdict.PASS
-    ]
-    found.sort(key=lambda f: -f.verdict.severity)
+def open_texts(path: Trajectory) -> list[str]:
+    """Each finding of a path that is not pass: what is not known first, then the worst."""
+    found = [f for f in path.findings if f.verdict is not Verdict.PASS]
+    found.sort(key=lambda f: ORDER.index(f.verdict))
     return [f"{f.verdict.upper()}: {plain(finding_text(f))}" for f in found]
 
 
-def explanation_text(explanation: Explanation) -> str:
-    """One sentence of why nothing, or little, is feasible."""
+def explanation_texts(result: PlanResult) -> list[str]:
+    """Why nothing is feasible: what would open a path first, the rest in one sentence."""
+    texts, never_alone = [], []
+    for item in result.explanation:
+        if item.code.startswith(_REMOVED) and item.n_only_this == 0:
+            never_alone.append(f"{plain(item.constraint)} {item.n_removed:,}")
+        else:
+            texts.append(_explanation_text(item))
+    if never_alone:
+        texts.append(
+            "Also broken, but never alone, so that changing one of them opens nothing: "
+            f"{', '.join(never_alone)}."
+        )
+    counts = sorted(result.rejected_counts.items(), key=lambda item: (-item[1], item[0]))
+    if counts:
+        first = ", ".join(f"{plain(name)} {count:,}" for name, count in counts)
+        texts.append(f"Each candidate counted once, by the first limit it broke: {first}.")
+    return texts
+
+
+def _explanation_text(explanation: Explanation) -> str:
     text = plain(explanation.message)
     if explanation.opens_at is not None and explanation.current is not None:
         unit = f" {plain(explanation.unit)}" if explanation.unit else ""
-        opens, now = number(explanation.opens_at, 2), number(explanation.current, 2)
+        opens, now = compared(explanation.opens_at, explanation.current)
         text += f" (opens at {opens}{unit}, now {now}{unit})"
     return text
 
 
-def _rejected_texts(result: PlanResult) -> list[str]:
-    counts = sorted(result.rejected_counts.items(), key=lambda item: (-item[1], item[0]))
-    return [f"{count:,} rejected by {plain(name)}" for name, count in counts]
-
-
 def warning_texts(result: PlanResult) -> list[str]:
-    """Each warning once, with its code."""
-    texts = [f"{plain(w.message)} [{plain(w.code)}]" for w in result.warnings]
+    """Each warning once, with its code; a missing mask is told as UNKNOWN already."""
+    texts = [
+        f"{plain(w.message)} [{plain(w.code)}]"
+        for w in result.warnings
+        if w.code != "missing_structure"
+    ]
     return list(dict.fromkeys(texts))
 
 
 def _bullets(texts: Iterable[str]) -> list[str]:
     """List lines for a terminal, wrapped."""
-    lines: list[str] = []
-    for text in texts:
-        lines += textwrap.wrap(
-            text, _TERMINAL_WIDTH, initial_indent="  - ", subsequent_indent="    "
-        )
-    return lines
+    return [line for text in texts for line in _wrapped(text, first="  - ", other="    ")]
+
+
+def _wrapped(text: str, *, first: str = "", other: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        _TERMINAL_WIDTH,
+        initial_indent=first,
+        subsequent_indent=other,
+        break_on_hyphens=False,
+    )

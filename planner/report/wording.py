@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from planner.geometry.frames import FloatArray
 from planner.model import Angles, Clearance, Finding, Trajectory, Verdict, verdict_of_margin
+
+_MOST_DECIMALS = 9
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -13,6 +17,52 @@ def number(value: float | None, decimals: int) -> str:
     if value is None or not np.isfinite(value):
         return "unknown"
     return f"{value:.{decimals}f}"
+
+
+def compared(measured: float | None, required: float | None) -> tuple[str, str]:
+    """A measured value and its limit with so many decimals that different numbers look different.
+
+    Two decimals where they tell the two apart, as many as it takes otherwise:
+    2.996 against 3 is ``("2.996", "3.000")``, never ``("3.00", "3.00")``.
+    """
+    if measured is None or required is None or measured == required:
+        return number(measured, 2), number(required, 2)
+    texts = number(measured, 2), number(required, 2)
+    for decimals in range(3, _MOST_DECIMALS):
+        if "unknown" in texts:
+            break
+        shown, limit = (float(text) for text in texts)
+        if shown != limit and (limit != 0.0 or required == 0.0):
+            break
+        texts = number(measured, decimals), number(required, decimals)
+    return texts
+
+
+def limit_text(required: float | None) -> str:
+    """A limit without idle zeros: ``"0.01"``, ``"0.5"``, ``"10"``; never rounded to zero."""
+    if required is None or not np.isfinite(required):
+        return "unknown"
+    return f"{required:.4f}".rstrip("0").rstrip(".") if abs(required) >= 1e-4 else f"{required:g}"
+
+
+def clearance_text(clearance_mm: float, required_mm: float) -> str:
+    """A clearance with its limit, e.g. ``"1.76 mm (needs 0.01)"``."""
+    measured, required = compared(clearance_mm, required_mm)
+    short = limit_text(required_mm)
+    return f"{measured} mm (needs {short if len(short) <= len(required) else required})"
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: ``"1 path"``, ``"1,200 paths"``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def listed(names: Iterable[str], n_max: int) -> str:
+    """Names in a sentence, at most ``n_max`` of them: ``"a, b and 4 more"``."""
+    every: Sequence[str] = list(dict.fromkeys(names))
+    if len(every) > n_max:
+        return f"{', '.join(every[:n_max])} and {len(every) - n_max} more"
+    return " and ".join(filter(None, (", ".join(every[:-1]), *every[-1:])))
 
 
 def point_text(point_lps_mm: FloatArray) -> str:
@@ -53,9 +103,8 @@ def finding_text(finding: Finding) -> str:
     parts = []
     if finding.measured is not None or not finding.note:
         unit = f" {finding.unit}" if finding.unit else ""
-        parts.append(
-            f"measured {number(finding.measured, 2)}, required {number(finding.required, 2)}{unit}"
-        )
+        measured, required = compared(finding.measured, finding.required)
+        parts.append(f"measured {measured}, required {required}{unit}")
     if finding.note:
         parts.append(finding.note)
     return f"{what}: {'; '.join(parts)}" if parts else what

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from planner.geometry import Grid, Mask
-from planner.geometry.clearance import floor_to_hundredth
+from planner.geometry.clearance import MaskIndex, floor_to_hundredth
 from planner.geometry.frames import FloatArray
 from planner.geometry.walk import BodyWalker
 from planner.model import Clearance, Finding, Needle, Protocol, Verdict, verdict_of_margin
@@ -171,20 +172,22 @@ def check_coverage(
                     "and the margin around it",
                 )
             )
-    room = max(float(cut_faces.room_mm(ends).min()), 0.0)
+    room = max(float(cut_faces.room_of_paths_mm(ends[:1], ends[1:])[0]), 0.0)
+    to_face = float(cut_faces.room_mm(ends, every_face=True).min())
+    is_whole = to_face >= needle.radius_mm
     short = [o for o in obstacles.obstacles if not (room >= o.required_mm + needle.radius_mm)]
-    if short:
-        worst = max(short, key=lambda o: o.required_mm)
+    if short or not is_whole or not (room >= needle.radius_mm):
         names = ", ".join(o.name for o in short)
+        hidden = f"; beyond it could lie: {names}" if names else ""
         findings.append(
             Finding(
                 constraint="coverage",
                 structure=None,
-                measured=round(room, 2),
-                required=worst.required_mm,
+                measured=round(room if is_whole else max(min(room, to_face), 0.0), 2),
+                required=max((o.required_mm for o in short), default=0.0),
                 unit="mm",
                 verdict=Verdict.UNKNOWN,
-                note=f"the image cuts the body this near to the path; beyond it could lie: {names}",
+                note=f"the image ends this near to the path{hidden}",
             )
         )
     return tuple(findings)
@@ -220,37 +223,46 @@ class CutFaces:
     grid: Grid
     is_cut: np.ndarray
     """Shape (3, 2) bool: low and high face of k, j, i."""
+    unseen: MaskIndex | None = None
+    """What was not imaged in and beside the body; None where all was."""
 
     @classmethod
-    def of(cls, body: Mask) -> CutFaces:
-        """The faces on which body voxels lie."""
+    def of(cls, body: Mask, imaged: Mask | None = None) -> CutFaces:
+        """The faces on which body voxels lie, and what of the body ``imaged`` leaves out."""
         is_cut = np.zeros((3, 2), dtype=bool)
         for axis in range(3):
             is_cut[axis, 0] = np.take(body.inside, 0, axis=axis).any()
             is_cut[axis, 1] = np.take(body.inside, -1, axis=axis).any()
-        return cls(grid=body.grid, is_cut=is_cut)
+        unseen = None
+        if imaged is not None and not imaged.inside.all():
+            beside = binary_dilation(body.inside) & ~imaged.inside
+            if beside.any():
+                unseen = MaskIndex(Mask(grid=body.grid, inside=beside))
+        return cls(grid=body.grid, is_cut=is_cut, unseen=unseen)
 
-    def is_cut_along(self, direction_lps: FloatArray) -> bool:
-        """Whether a face that looks along a direction, either way, cuts the body."""
-        along = np.abs(self.grid.axes_lps_from_kji.T @ direction_lps)
-        return bool(self.is_cut[int(np.argmax(along))].any())
+    def room_of_paths_mm(self, starts_lps_mm: FloatArray, ends_lps_mm: FloatArray) -> FloatArray:
+        """Distance of each path to what lies unseen in or beside the body, inf without; (n,)."""
+        room = np.minimum(self.room_mm(starts_lps_mm), self.room_mm(ends_lps_mm))
+        if self.unseen is not None and len(room):
+            found = self.unseen.closest_approach(starts_lps_mm, ends_lps_mm)
+            room = np.minimum(room, found.distance_mm)
+        return np.asarray(room)
 
-    def room_mm(self, points_lps_mm: FloatArray) -> FloatArray:
+    def room_mm(self, points_lps_mm: FloatArray, *, every_face: bool = False) -> FloatArray:
         """Distance from points to the nearest cut face's plane, inf without one; shape (n,).
 
-        A path is straight, so its nearest point to a plane is one of its ends.
+        With ``every_face``, to the nearest face that cuts the body or not. A path is
+        straight, so its nearest point to a plane is one of its ends.
         """
-        return self.room_at_axes_mm(self.grid.to_axes_mm(points_lps_mm))
-
-    def room_at_axes_mm(self, at: FloatArray) -> FloatArray:
-        """The same for points in the grid's millimetre axes."""
+        at = self.grid.to_axes_mm(points_lps_mm)
+        is_cut = np.ones_like(self.is_cut) if every_face else self.is_cut
         spacing = self.grid.spacing_kji_mm
         room = np.full(at.shape[0], np.inf)
         for axis in range(3):
             low = at[:, axis] + 0.5 * spacing[axis]
             high = (self.grid.shape_kji[axis] - 0.5) * spacing[axis] - at[:, axis]
-            room = np.minimum(room, low) if self.is_cut[axis, 0] else room
-            room = np.minimum(room, high) if self.is_cut[axis, 1] else room
+            room = np.minimum(room, low) if is_cut[axis, 0] else room
+            room = np.minimum(room, high) if is_cut[axis, 1] else room
         return room
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.geometry import Mask
 from planner.geometry.clearance import floor_to_hundredth
+from planner.geometry.frames import FloatArray
 from planner.geometry.walk import BodyWalker
-from planner.model import Explanation, Needle, Protocol
+from planner.model import Explanation, Needle, Protocol, StructureRole
 from planner.safety.fields import FieldCache
 from planner.safety.obstacles import CONTACT_MM, Obstacle
 from planner.search.batch import AxisBatch
@@ -26,10 +28,12 @@ from planner.search.evaluate import (
     path_is_in_body,
     shaft_is_free,
 )
-from planner.search.limits import Limit
+from planner.search.limits import IMAGE_END, Limit
+from planner.search.target_place import mixed_up_frames
 
 _MAY_BE_AIMED_AT = ("lesion", "joint", "disc", None)
-_AIMED_AT = " If it is what the needle is for, give it the role target (--role NAME=target)."
+CHECK_FRAME = "check_frame"
+"""Code of the hint that LPS and RAS may be mixed up; idle where the target is a structure."""
 _EXACT_LOOKS = 2000
 """Candidates measured exactly per obstacle: those with the largest certified bound."""
 
@@ -43,6 +47,7 @@ class Question:
     traced: tuple[TracedObstacle, ...]
     cache: FieldCache
     body: BodyWalker
+    body_mask: Mask
     needle: Needle
     protocol: Protocol
     nearest_skin_mm: float | None
@@ -65,24 +70,62 @@ def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
         alone = np.flatnonzero(matrix[row] & (n_failed == 1))
         explanations.append(_explain(question, name, removed, alone))
     explanations.sort(key=lambda e: (e.opens_at is None, -e.n_only_this, -e.n_removed))
-    return (_summary(names, matrix, n_failed), *_target_inside(question), *explanations)
+    summary = _summary(names, matrix, n_failed)
+    return (*_target_at_fault(question, fails), summary, *explanations)
 
 
-def _target_inside(question: Question) -> tuple[Explanation, ...]:
-    """The obstacles that the tip itself would be in."""
-    tip = question.batch.tip_lps_mm[0]
-    return tuple(
-        Explanation(
-            code="target_inside",
-            message=(
-                f"The target lies inside '{item.obstacle.name}', which is to be avoided."
-                + (_AIMED_AT if item.obstacle.structure.structure_class in _MAY_BE_AIMED_AT else "")
-            ),
-            constraint=item.obstacle.constraint,
+def _target_at_fault(
+    question: Question, fails: dict[str, NDArray[np.bool_]]
+) -> tuple[Explanation, ...]:
+    """The obstacles that the tip itself would be in, or too near to, whatever the entry."""
+    tip = np.asarray(question.batch.tip_lps_mm[0])
+    found = []
+    for item in question.traced:
+        obstacle = item.obstacle
+        if not bool(fails[obstacle.constraint].all()):
+            continue
+        if bool(obstacle.structure.mask.contains(tip)):
+            found += _target_inside(question, obstacle, tip)
+        else:
+            found += _target_too_near(question, obstacle, tip)
+    return tuple(found)
+
+
+def _target_inside(question: Question, obstacle: Obstacle, tip: FloatArray) -> list[Explanation]:
+    structure = obstacle.structure
+    message = f"The target lies inside '{structure.name}' ({structure.role.value})."
+    if structure.structure_class in _MAY_BE_AIMED_AT or structure.role is StructureRole.BONE:
+        message += (
+            f" If the needle is meant to enter it, say so: --role '{structure.name}=target' "
+            "(or =allowed)."
         )
-        for item in question.traced
-        if bool(item.obstacle.structure.mask.contains(tip))
+    hint = f"{mixed_up_frames(tip, question.body_mask, structure)}."
+    return [
+        Explanation(code="target_inside", message=message, constraint=obstacle.constraint),
+        Explanation(code=CHECK_FRAME, message=hint, constraint=obstacle.constraint),
+    ]
+
+
+def _target_too_near(question: Question, obstacle: Obstacle, tip: FloatArray) -> list[Explanation]:
+    index = question.cache.index(obstacle.name, obstacle.structure.mask)
+    gap_mm = float(index.closest_approach(tip[None], tip[None]).distance_mm[0])
+    room_mm = float(floor_to_hundredth(gap_mm - question.needle.radius_mm))
+    if room_mm >= obstacle.required_mm:
+        return []
+    message = (
+        f"The target lies {gap_mm:.2f} mm from '{obstacle.name}': a needle of "
+        f"{question.needle.outer_diameter_mm:g} mm leaves {room_mm:.2f} mm there, whatever the "
+        f"entry, and {obstacle.required_mm:g} mm are needed. Another target is."
     )
+    return [
+        Explanation(
+            code="target_too_near",
+            message=message,
+            constraint=obstacle.constraint,
+            current=obstacle.required_mm,
+            unit="mm",
+        )
+    ]
 
 
 def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:
@@ -110,12 +153,12 @@ def _explain(question: Question, name: str, removed: int, alone: NDArray[np.int6
     if name == BONE:
         return _explain_bone(removed, alone)
     what = {
-        OUTSIDE_BODY: "leave the imaged body on their way",
+        OUTSIDE_BODY: "would leave the imaged body on the way",
         SHAFT: "would have the needle's outer part meet the body",
     }[name]
     return Explanation(
         code=f"removed:{name}",
-        message=f"{removed} paths {what}; {alone.size} of them fail nothing else.",
+        message=f"'{name}': {_paths(removed)} {what}; {_alone(alone)}.",
         constraint=name,
         n_removed=removed,
         n_only_this=int(alone.size),
@@ -126,19 +169,21 @@ def _explain_limit(
     question: Question, limit: Limit, removed: int, alone: NDArray[np.int64]
 ) -> Explanation:
     name = limit.constraint
+    if name == IMAGE_END:
+        return _explain_image_end(question, removed, alone)
     shortfall = limit.shortfall[alone]
     shortfall = shortfall[np.isfinite(shortfall)]
     least = float(np.ceil(shortfall.min() * 10.0) / 10.0) if shortfall.size else None
     change = {
         "length": ("a needle {x:g} mm longer would open a path", question.needle.length_mm),
-        "approach": ("widening the allowed approach by {x:g} degrees would open a path", 0.0),
+        "approach": ("an allowed approach wider by {x:g}° would open a path", 0.0),
         "skin_angle": (
-            "a skin angle limit {x:g} degrees larger would open a path",
+            "a skin angle limit {x:g}° larger would open a path",
             question.protocol.max_skin_angle.value,
         ),
     }
     opens_at = current = None
-    text = f"'{name}' removes {removed} paths; {alone.size} of them fail nothing else"
+    text = f"'{name}' removes {_paths(removed)}; {_alone(alone)}"
     if least is not None and name in change:
         words, current = change[name]
         opens_at = current + least
@@ -155,14 +200,30 @@ def _explain_limit(
     )
 
 
+def _explain_image_end(question: Question, removed: int, alone: NDArray[np.int64]) -> Explanation:
+    text = (
+        f"'{IMAGE_END}' removes {_paths(removed)}; {_alone(alone)}: there the image ends at the "
+        "body's outline (cut, padded, or with too little air before it), so it is no proven skin"
+    )
+    if removed == len(question.batch):
+        text += ". Use an image that shows the skin and some air on the side of the approach"
+    return Explanation(
+        code=f"removed:{IMAGE_END}",
+        message=text + ".",
+        constraint=IMAGE_END,
+        n_removed=removed,
+        n_only_this=int(alone.size),
+    )
+
+
 def _explain_clearance(
     question: Question, obstacle: Obstacle, removed: int, alone: NDArray[np.int64]
 ) -> Explanation:
     best = _largest_clearance_mm(question, obstacle, alone) if alone.size else None
     opens_at = best if best is not None and best >= CONTACT_MM else None
     text = (
-        f"'{obstacle.name}' (margin {obstacle.required_mm:g} mm) removes {removed} paths; "
-        f"{alone.size} of them fail nothing else"
+        f"'{obstacle.name}' (margin {obstacle.required_mm:g} mm) removes {_paths(removed)}; "
+        f"{_alone(alone)}"
     )
     if opens_at is not None:
         text += f": its margin from {obstacle.required_mm:g} to {opens_at:.2f} mm would open a path"
@@ -204,9 +265,9 @@ def _largest_clearance_mm(
 
 
 def _explain_bone(removed: int, alone: NDArray[np.int64]) -> Explanation:
-    text = f"bone removes {removed} paths; {alone.size} of them fail nothing else"
+    text = f"'{BONE}' removes {_paths(removed)}; {_alone(alone)}"
     if alone.size:
-        text += f": allowing bone to be crossed would open {alone.size} paths"
+        text += f": allowing bone to be crossed (--allow-bone) would open {_paths(alone.size)}"
     return Explanation(
         code="removed:bone",
         message=text + ".",
@@ -217,13 +278,21 @@ def _explain_bone(removed: int, alone: NDArray[np.int64]) -> Explanation:
     )
 
 
+def _paths(n: int) -> str:
+    return f"{n:,} path{'' if n == 1 else 's'}"
+
+
+def _alone(alone: NDArray[np.int64]) -> str:
+    return f"{alone.size:,} of them fail{'s' if alone.size == 1 else ''} nothing else"
+
+
 def _summary(
     names: list[str], matrix: NDArray[np.bool_], n_failed: NDArray[np.int64]
 ) -> Explanation:
     n = matrix.shape[1]
     share = sorted(zip(matrix.mean(axis=1), names, strict=True), reverse=True)
     parts = ", ".join(f"{name} {100 * part:.0f} %" for part, name in share[:4] if part > 0)
-    text = f"None of {n} candidate paths is feasible. Share that each constraint blocks: {parts}."
+    text = f"None of {n:,} candidate paths is feasible. Share that each constraint blocks: {parts}."
     if n_failed.min() > 1:
         nearest = matrix[:, n_failed == n_failed.min()]
         sets, counts = np.unique(nearest, axis=1, return_counts=True)

@@ -17,6 +17,9 @@ from planner.search.batch import AxisBatch
 
 TABLE_FACING_COSINE = 0.5
 """Skin that faces the table to within 60 degrees lies on it."""
+IMAGE_END = "image_end"
+"""Rejects places on the body's outline where the image ends: padding, cuts, too little air."""
+
 HANDLE_MM = 60.0
 """Length of hub and handle beyond the shaft (engineering default, evidence E)."""
 
@@ -42,25 +45,28 @@ def axis_limits(
     *,
     down_lps: FloatArray | None,
     forbidden: NDArray[np.bool_] | None,
+    is_image_end: NDArray[np.bool_] | None = None,
 ) -> tuple[Limit, ...]:
     """All limits of the axis, in the order in which they are reported."""
+    skin = np.ones(len(batch), dtype=bool) if is_image_end is None else ~is_image_end
     limits = [
+        _never(IMAGE_END, ~skin),
         _length(batch, protocol, needle),
         _approach(batch, protocol),
         _skin_angle(batch, protocol),
     ]
     if down_lps is not None:
-        limits.append(_table(batch, needle, down_lps))
+        limits.append(_table(batch, needle, down_lps, skin))
     if forbidden is not None:
-        limits.append(
-            Limit(
-                constraint="forbidden_entry",
-                ok=~forbidden,
-                shortfall=np.where(forbidden, np.inf, 0.0),
-                unit="",
-            )
-        )
+        limits.append(_never("forbidden_entry", forbidden))
     return tuple(limits)
+
+
+def _never(constraint: str, is_bad: NDArray[np.bool_]) -> Limit:
+    """A limit that no amount opens."""
+    return Limit(
+        constraint=constraint, ok=~is_bad, shortfall=np.where(is_bad, np.inf, 0.0), unit=""
+    )
 
 
 def skin_angle_deg(batch: AxisBatch) -> FloatArray:
@@ -137,11 +143,13 @@ def _skin_angle(batch: AxisBatch, protocol: Protocol) -> Limit:
     )
 
 
-def _table(batch: AxisBatch, needle: Needle, down_lps: FloatArray) -> Limit:
+def _table(
+    batch: AxisBatch, needle: Needle, down_lps: FloatArray, skin: NDArray[np.bool_]
+) -> Limit:
     """Skin that lies on the table, and needles whose hub would have to be below it."""
     facing = batch.normal_lps @ down_lps
     depth = batch.entry_lps_mm @ down_lps
-    table = depth.max() if len(batch) else 0.0
+    table = depth[skin].max() if skin.any() else np.inf
     hub = np.maximum(needle.length_mm - batch.length_mm, 0.0) + HANDLE_MM
     hub_depth = depth - hub * (batch.direction_lps @ down_lps)
     ok = (facing <= TABLE_FACING_COSINE) & (hub_depth <= table)

@@ -83,14 +83,13 @@ def _expected_severity(
     severity = found.is_tight.astype(np.int64)
     entries, ends = batch.entry_lps_mm[survivors], batch.end_lps_mm[survivors]
     obstacles = context.obstacles.obstacles
-    if obstacles:
-        widest = max(obstacle.required_mm for obstacle in obstacles) + radius
-        faces = context.cut_faces
-        room = np.minimum(
-            faces.room_at_axes_mm(batch.entry_axes_mm[survivors]),
-            faces.room_at_axes_mm(batch.end_axes_mm[survivors]),
-        )
-        severity[~(room >= widest)] = 2
+    widest = max((obstacle.required_mm for obstacle in obstacles), default=0.0) + radius
+    faces = context.cut_faces
+    to_face = np.minimum(
+        faces.room_mm(entries, every_face=True), faces.room_mm(ends, every_face=True)
+    )
+    is_seen = (faces.room_of_paths_mm(entries, ends) >= widest) & (to_face >= radius)
+    severity[~is_seen] = 2
     for obstacle in obstacles:
         severity[~covered(entries, ends, obstacle, radius)] = 2
     return severity

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import ConfigError, FrameMismatchError, OutsideVolumeError, TargetError
-from planner.geometry import Mask, Volume
-from planner.geometry.frames import LEFT_LPS
+from planner.geometry import ImageWarning, Mask, Volume
 from planner.geometry.threads import use_threads
 from planner.geometry.walk import BodyWalker
 from planner.model import (
@@ -32,10 +31,11 @@ from planner.search.detail import DetailContext
 from planner.search.evaluate import TracedObstacle, evaluate
 from planner.search.explain import Question, explain_nothing_feasible
 from planner.search.limits import axis_limits
+from planner.search.midline import Midline
 from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
+from planner.search.target_place import mixed_up_frames
 from planner.search.timing import Stopwatch
-from planner.search.words import Midline
-from planner.skin import SkinEntries, find_body, skin_entries
+from planner.skin import SkinEntries, find_body, imaged_around, skin_entries
 
 _REACH_FACTOR = 1.25
 """Skin up to a quarter beyond the needle's length is tried, so that an explanation
@@ -108,12 +108,10 @@ class PlanningSession:
             self.structures, self.protocol, allow_bone=self.options.allow_bone
         )
         with self._clock.stage("body"):
-            self.body, self.body_source, self._imaged, self._body_warnings = self._find_body()
-        self._cut_faces = CutFaces.of(self.body)
+            self.body, self.body_source, self.imaged, self._body_warnings = self._find_body()
+        self._cut_faces = CutFaces.of(self.body, self.imaged)
         self._walker = BodyWalker(self.body)
-        self._midline = Midline(
-            self.structures, self.body, is_cut_laterally=self._cut_faces.is_cut_along(LEFT_LPS)
-        )
+        self._midline = Midline(self.structures, self.body, self.imaged)
         self._skin: SkinEntries | None = None
         self._forbidden: NDArray[np.bool_] | None = None
 
@@ -154,7 +152,7 @@ class PlanningSession:
         clock = Stopwatch(self._clock.seconds)
         with clock.stage("skin"):
             progress("finding the skin", 0.0)
-            batch, forbidden = self._batch(target)
+            batch, forbidden, is_image_end = self._batch(target)
         with clock.stage("fields"):
             traced = self._traced(target, progress)
         with clock.stage("search"):
@@ -164,6 +162,7 @@ class PlanningSession:
                 self.needle,
                 down_lps=self.options.table_side.down_lps(self.volume.source.patient_position),
                 forbidden=forbidden,
+                is_image_end=is_image_end,
             )
             found = evaluate(batch, limits, traced, self._walker, self.needle, progress)
         with clock.stage("rank"):
@@ -183,6 +182,7 @@ class PlanningSession:
                         traced=traced,
                         cache=self._cache,
                         body=self._walker,
+                        body_mask=self.body,
                         needle=self.needle,
                         protocol=self.protocol,
                         nearest_skin_mm=self._nearest_skin_mm(target),
@@ -205,14 +205,16 @@ class PlanningSession:
             options=self._told(),
             body=self.body,
             body_source=self.body_source,
+            imaged=self.imaged,
         )
 
-    def _find_body(self) -> tuple[Mask, str, Mask | None, tuple[str, ...]]:
+    def _find_body(self) -> tuple[Mask, str, Mask, tuple[str, ...]]:
         given = self.structures.with_role(StructureRole.BODY)
         if given:
             inside = np.logical_or.reduce([s.mask.inside for s in given])
             names = "+".join(s.name for s in given)
-            return Mask(grid=self.volume.grid, inside=inside), f"structure:{names}", None, ()
+            mask = Mask(grid=self.volume.grid, inside=inside)
+            return mask, f"structure:{names}", imaged_around(self.volume, mask), ()
         self._progress("finding the body", 0.0)
         body = find_body(self.volume)
         self._progress("finding the body", 1.0)
@@ -229,20 +231,23 @@ class PlanningSession:
                 needed="L {:.0f}..{:.0f}, P {:.0f}..{:.0f}, S {:.0f}..{:.0f} mm".format(
                     *np.stack([corners.min(0), corners.max(0)], axis=1).ravel()
                 ),
-                fix="Check the coordinates and their frame (LPS or RAS).",
+                fix=f"{mixed_up_frames(point, self.body)}.",
             )
         if not bool(self.body.contains(point)):
+            is_given = self.body_source != "automatic"
+            how = f"given as {self.body_source}" if is_given else "found in the image"
+            give = "" if is_given else " Or give the body as a structure (--role NAME=body)."
             raise TargetError(
                 "the target lies in the air, outside the body",
                 seen=f"LPS ({place}) mm",
-                needed="a point inside the patient",
-                where=f"body: {self.body_source}",
-                fix="Check the coordinates and their frame (LPS or RAS), or give the body "
-                "as a structure (--role NAME=body).",
+                needed=f"a point inside the body ({how})",
+                fix=f"{mixed_up_frames(point, self.body)}.{give}",
             )
 
-    def _batch(self, target: Target) -> tuple[AxisBatch, NDArray[np.bool_] | None]:
-        """Candidates within reach, and which of them enter where no needle may."""
+    def _batch(
+        self, target: Target
+    ) -> tuple[AxisBatch, NDArray[np.bool_] | None, NDArray[np.bool_]]:
+        """Candidates within reach; which enter where no needle may; which at the image's end."""
         if self._skin is None:
             self._skin = self._find_skin()
             self._skin_axes_mm = self.volume.grid.to_axes_mm(self._skin.entry_lps_mm)
@@ -259,7 +264,8 @@ class PlanningSession:
             self.needle.throw_mm,
             self.volume.grid,
         )
-        return batch, None if self._forbidden is None else self._forbidden[near]
+        forbidden = None if self._forbidden is None else self._forbidden[near]
+        return batch, forbidden, skin.is_image_end[near]
 
     @property
     def _reach_mm(self) -> float:
@@ -279,19 +285,18 @@ class PlanningSession:
 
     def _find_skin(self) -> SkinEntries:
         found = skin_entries(
-            self.body, spacing_mm=self.options.entry_spacing_mm, imaged=self._imaged
+            self.body,
+            spacing_mm=self.options.entry_spacing_mm,
+            imaged=self.imaged,
+            with_image_ends=True,
         )
-        order = coherent_order(self.volume.grid.to_axes_mm(found.entry_lps_mm))
-        return SkinEntries(
-            entry_lps_mm=found.entry_lps_mm[order],
-            outward_normal_lps=found.outward_normal_lps[order],
-            voxel_kji=found.voxel_kji[order],
-        )
+        return found.only(coherent_order(self.volume.grid.to_axes_mm(found.entry_lps_mm)))
 
     def _nearest_skin_mm(self, target: Target) -> float | None:
-        if self._skin is None or len(self._skin) == 0:
+        if self._skin is None or self._skin.is_image_end.all():
             return None
-        gap = np.linalg.norm(self._skin.entry_lps_mm - target.point_lps_mm, axis=1)
+        skin = self._skin.entry_lps_mm[~self._skin.is_image_end]
+        gap = np.linalg.norm(skin - target.point_lps_mm, axis=1)
         return float(gap.min())
 
     def _forbidden_entries(self, skin: SkinEntries) -> NDArray[np.bool_] | None:
@@ -322,7 +327,10 @@ class PlanningSession:
 
     def _warnings(self) -> tuple[PlanWarning, ...]:
         volume = self.volume
-        found = [PlanWarning(code="image", message=text) for text in volume.source.warnings]
+        found = [
+            PlanWarning(code=ImageWarning.code_of(text), message=str(text))
+            for text in volume.source.warnings
+        ]
         found += [PlanWarning(code="structure", message=text) for text in self.structures.warnings]
         found += [PlanWarning(code="body", message=text) for text in self._body_warnings]
         is_auto = self.options.table_side.value == "auto"

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from planner.errors import MaskError
 from planner.geometry import Mask, Volume
 from planner.skin.ct import ct_body
+from planner.skin.ends import Measured, measured_region, without_dark_fill
+from planner.skin.image import Found
 from planner.skin.kernels import ImageArray
 from planner.skin.mr import mr_body
-from planner.skin.padding import imaged_region
+from planner.skin.padding import Imaged, circle_of_ct, imaged_region
 
 MIN_BODY_MM3 = 2e4
 FACES = ("k0", "k1", "j0", "j1", "i0", "i1")
@@ -28,7 +30,8 @@ class BodyMask:
     mask : Mask
         The body on the volume's grid; internal air is body.
     imaged : Mask
-        Where the scanner measured; fill at the border is not. Give it to ``skin_entries``.
+        Where the scanner measured for certain: not fill, nor a dark layer along the border,
+        which may be body all the same. Give it to ``skin_entries``.
     method : str
         ``"MR sharpest boundary"``, ``"CT threshold"`` or ``"no air in view"``.
     contrast : float
@@ -84,9 +87,15 @@ def find_body(volume: Volume) -> BodyMask:
     """
     values = _finite(volume)
     imaged = imaged_region(values, volume.grid.spacing_kji_mm)
-    find = ct_body if _is_ct(volume, values) else mr_body
-    found = find(values, imaged, volume.grid)
-    inside = found.inside.astype(bool)
+    found = _found(volume, without_dark_fill(values, volume.grid.spacing_kji_mm), imaged)
+    measured = _measured(volume, values, found)
+    if measured.fill is not None and np.any(measured.fill & imaged.region):
+        # Once more without the fill, or what it opens (bowel gas at a cut) is outside air.
+        imaged = Imaged(imaged.region & ~measured.fill, imaged.certain & ~measured.fill)
+        found = _found(volume, values, imaged)
+        measured = _measured(volume, values, found)
+    seen = measured.region
+    inside = found.inside.astype(bool) & (seen | ~found.imaged)
     n_inside = int(np.count_nonzero(inside))
     if n_inside * volume.grid.voxel_volume_mm3 < MIN_BODY_MM3:
         raise MaskError(
@@ -95,20 +104,56 @@ def find_body(volume: Volume) -> BodyMask:
             needed=f">= {MIN_BODY_MM3 / 1e3:.0f} mL",
             fix="Give a mask with the role body.",
         )
-    cut = _cut_faces(inside, found.imaged)
+    cut = _cut_faces(inside, seen)
     return BodyMask(
         mask=Mask(grid=volume.grid, inside=inside),
-        imaged=Mask(grid=volume.grid, inside=found.imaged),
+        imaged=Mask(grid=volume.grid, inside=seen),
         method=found.method,
         contrast=found.contrast,
         air_level=found.air_level,
         body_level=found.body_level,
         unsure_mm3=found.unsure_mm3,
-        body_frac=float(np.count_nonzero(inside & found.imaged))
-        / max(int(np.count_nonzero(found.imaged)), 1),
+        body_frac=float(np.count_nonzero(inside & seen)) / max(int(np.count_nonzero(seen)), 1),
         cut_faces=cut,
-        warnings=found.warnings + _cut_warning(cut),
+        warnings=found.warnings + _constant_air_warning(measured) + _cut_warning(cut),
     )
+
+
+def _found(volume: Volume, values: ImageArray, imaged: Imaged) -> Found:
+    find = ct_body if _is_ct(volume, values) else mr_body
+    return find(values, imaged, volume.grid)
+
+
+def _measured(volume: Volume, values: ImageArray, found: Found) -> Measured:
+    inside = found.inside.astype(bool)
+    return measured_region(values, inside, found.imaged, volume.grid.spacing_kji_mm)
+
+
+def imaged_around(volume: Volume, body: Mask) -> Mask:
+    """Where an image was measured, for a body that was given and not found in it.
+
+    Parameters
+    ----------
+    volume : Volume
+    body : Mask
+        On the volume's grid.
+
+    Returns
+    -------
+    Mask
+        Everything, where the image holds no value or no variation to judge by.
+    """
+    everything = Mask(grid=volume.grid, inside=np.ones(volume.grid.shape_kji, dtype=bool))
+    try:
+        values = _finite(volume)
+    except MaskError:
+        return everything
+    spacing_mm = volume.grid.spacing_kji_mm
+    region = imaged_region(values, spacing_mm).region
+    if _is_ct(volume, values):
+        region = circle_of_ct(values, region)
+    measured = measured_region(values, body.inside, region, spacing_mm)
+    return Mask(grid=volume.grid, inside=measured.region)
 
 
 def _finite(volume: Volume) -> ImageArray:
@@ -156,6 +201,15 @@ def _cut_faces(inside: NDArray[np.bool_], imaged: NDArray[np.bool_]) -> tuple[st
             if np.count_nonzero(at) > 0.002 * at.size:
                 cut.append(FACES[2 * axis + int(at_end)])
     return tuple(cut)
+
+
+def _constant_air_warning(measured: Measured) -> tuple[str, ...]:
+    if not measured.is_air_constant:
+        return ()
+    return (
+        "the air around the body is one constant value, as if its background had been removed: "
+        "padding beside it cannot be told from air for certain; look at the entries in the image",
+    )
 
 
 def _cut_warning(cut: tuple[str, ...]) -> tuple[str, ...]:

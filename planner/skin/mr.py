@@ -15,7 +15,7 @@ from planner.skin.air import AirModel, dark_outside, dark_rim, find_air
 from planner.skin.image import COARSE_MM, Found, WorkingImage, whole
 from planner.skin.kernels import ByteArray, ImageArray, block_fractions, block_means, eroded
 from planner.skin.outline import Outline, trunk_outline
-from planner.skin.padding import RIM_BAND_MM, Imaged, edge_seeds
+from planner.skin.padding import Imaged, edge_seeds
 
 AIR_SEARCH_MM = 5.0
 COARSE_ENOUGH_MM = 3.5
@@ -41,6 +41,10 @@ TISSUE_DEPTH_MM = 10.0
 UNSURE_MM = 3.5
 """Warn when the boundary moves farther than this between a threshold and three times it."""
 
+RIM_MM = 5.5
+"""A darker layer along the lateral border is unknown up to this depth. Blurring takes some 2.5 mm
+off a layer of ``AIR_RUN_MM``, which is looked at again before each entry, at full resolution."""
+
 MIN_STRUCTURE_FRAC = 0.02
 """Least fraction of the image's variance that must survive averaging over 8 mm: noise has none."""
 
@@ -63,7 +67,7 @@ def mr_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
     blurred = _as_smooth_as_searched(image)
     known, coarse_mm = image.coarse_imaged, image.coarse_mm
     dark = blurred < air.threshold
-    rim = dark_rim(dark, known, image.lateral_axes, RIM_BAND_MM / coarse_mm)
+    rim = dark_rim(dark, known, image.lateral_axes, RIM_MM / coarse_mm)
     seeds = edge_seeds(known, image.lateral_axes)
     outside = dark_outside(dark & ~rim, coarse_mm, known, seeds)
     outline = trunk_outline(np.asarray(1 - outside, dtype=np.uint8), image)
@@ -74,10 +78,9 @@ def mr_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
     edge = outline.edge(image).astype(bool)
     body_level = float(np.median(tissue[edge])) if edge.any() else float("nan")
     inside = outline.refined(image, level + np.float32(floor), smooth=is_noisy)
-    imaged_without_rim = _without_rim(image, rim)
     return Found(
-        inside=inside & imaged_without_rim,
-        imaged=imaged_without_rim,
+        inside=inside,
+        imaged=_without_rim(image, rim),
         method="MR sharpest boundary",
         contrast=float(np.exp(air.log_step)),
         air_level=sign * (floor + air.mean),

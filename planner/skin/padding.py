@@ -35,6 +35,10 @@ fraction starts in that plane. A convex body touching the plane stays under 0.6.
 CT_FILL_HU = -1100.0
 CIRCLE_SHARE = 0.9
 
+STRIP_SHARE = 0.5
+"""A padded strip: planes that hold the fill in at least this share, up to where it halves at once.
+Interpolation leaves single other values in it. As deep as a curved rim at most."""
+
 ABRUPT_RATIO = 0.7
 """At a cut the second voxel is as bright as the sixth; at skin, blur and dermis make it darker."""
 
@@ -75,6 +79,9 @@ def imaged_region(values: ImageArray, spacing_kji_mm: FloatArray) -> Imaged:
             if run is None:
                 continue
             spacing_mm = float(spacing_kji_mm[axis])
+            strip = _strip_depth(lines, spacing_mm)
+            if strip > 0:
+                _clear(region, axis, at_end, np.full(run.shape, strip + RIM_SPREAD_VOX))
             across = np.delete(spacing_kji_mm, axis)
             first = int(run.min())
             if first > 0:
@@ -95,7 +102,11 @@ def circle_of_ct(values: ImageArray, region: NDArray[np.bool_]) -> NDArray[np.bo
     Fill under -1100 HU is never air; fill that equals air is known by its
     corners: constant in every slice beyond one circle about the middle.
     """
-    inside = np.asarray(region & (values > CT_FILL_HU))
+    return circle_of(values, np.asarray(region & (values > CT_FILL_HU)))
+
+
+def circle_of(values: ImageArray, region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``region`` within the circle about the slices' middle beyond which all is constant."""
     _, n_j, n_i = values.shape
     j, i = np.ogrid[:n_j, :n_i]
     radius = np.hypot(j - (n_j - 1) / 2, i - (n_i - 1) / 2)
@@ -105,22 +116,22 @@ def circle_of_ct(values: ImageArray, region: NDArray[np.bool_]) -> NDArray[np.bo
     reach = float(np.flatnonzero(share >= CIRCLE_SHARE).max(initial=0))
     half = min(n_j, n_i) / 2
     if 0.95 * half <= reach <= 1.05 * half:
-        inside &= (radius <= reach - RIM_SPREAD_VOX)[None]
-    return inside
+        return np.asarray(region & (radius <= reach - RIM_SPREAD_VOX)[None])
+    return region
 
 
 def _fill_run(lines: ImageArray) -> NDArray[np.int64] | None:
     """Length of the fill from the start of each line, or None when the side has no fill."""
     if len(lines) < 3:
         return None
-    fill = _constant_of(lines[0])
+    fill = constant_of(lines[0])
     if fill is None:
         return None
     run = _run_length(lines, fill)
     return None if np.all(run == len(lines)) else run
 
 
-def _constant_of(face: ImageArray) -> float | None:
+def constant_of(face: ImageArray) -> float | None:
     """The value that fills a face, if at least ``MIN_FILL_FRAC`` of it is one exact value."""
     found, count = np.unique(face, return_counts=True)
     best = int(np.argmax(count))
@@ -148,6 +159,17 @@ def _is_flat_fill(lines: ImageArray, run: NDArray[np.int64], first: int, spacing
     if n_first < FLAT_FRAC * n_deep:
         return False
     return _abruptness(lines, run, run <= first + 1) >= ABRUPT_RATIO
+
+
+def _strip_depth(lines: ImageArray, spacing_mm: float) -> int:
+    """How many planes from the border are padding with single other values, 0 for none."""
+    fill = constant_of(lines[0])
+    deepest = min(int(max(RIM_BAND_MM / spacing_mm, RIM_BAND_FRAC * len(lines))), len(lines) - 3)
+    share = [float(np.mean(plane == fill)) for plane in lines[: deepest + 2]]
+    for depth in range(1, deepest + 1):
+        if min(share[:depth]) >= STRIP_SHARE and share[depth + 1] <= STRIP_SHARE * share[depth - 1]:
+            return depth
+    return 0
 
 
 def _rim_depth(

@@ -12,6 +12,7 @@ from planner.errors import ConfigError, GridMismatchError
 from planner.geometry import Grid, Mask
 from planner.geometry.frames import FloatArray
 from planner.skin.body import BodyMask
+from planner.skin.image_end import at_image_end
 from planner.skin.kernels import (
     ByteArray,
     ImageArray,
@@ -54,18 +55,32 @@ class SkinEntries:
         Unit normal of the smoothed skin, pointing into the air.
     voxel_kji : ndarray of int, shape (n, 3)
         The surface voxel; ascending in k, then j, then i.
+    is_image_end : ndarray of bool, shape (n,)
+        The body's outline without proof of skin: the image ends at, beside or just
+        beyond it. All False unless such places were asked for.
     """
 
     entry_lps_mm: FloatArray
     outward_normal_lps: FloatArray
     voxel_kji: IntArray
+    is_image_end: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         for array in (self.entry_lps_mm, self.outward_normal_lps, self.voxel_kji):
             array.setflags(write=False)
+        self.is_image_end.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.voxel_kji)
+
+    def only(self, chosen: NDArray[np.bool_] | IntArray) -> SkinEntries:
+        """The chosen entries, in the order of the choice."""
+        return SkinEntries(
+            entry_lps_mm=self.entry_lps_mm[chosen],
+            outward_normal_lps=self.outward_normal_lps[chosen],
+            voxel_kji=self.voxel_kji[chosen],
+            is_image_end=self.is_image_end[chosen],
+        )
 
 
 def skin_entries(
@@ -74,12 +89,14 @@ def skin_entries(
     spacing_mm: float | None = None,
     within: tuple[ArrayLike, float] | None = None,
     imaged: Mask | None = None,
+    with_image_ends: bool = False,
 ) -> SkinEntries:
     """Entry candidates on the outer surface of a body mask.
 
     A voxel is a candidate when a face of it meets air that (1) connects to the
     outside of the body, (2) can be reached by a ball of ``CLEFT_WIDTH_MM`` and
-    (3) lies in the imaged region. The border of the volume is never skin.
+    (3) was imaged, as was all within ``END_GUARD_MM`` of the entry and for
+    ``AIR_RUN_MM`` outward from it. The border of the volume is never skin.
 
     Parameters
     ----------
@@ -94,6 +111,8 @@ def skin_entries(
         cut, not skin. None: ``body.imaged`` of a ``BodyMask``, else the whole
         volume. Give it with ``BodyMask.mask``: a mask alone cannot tell skin
         from the end of a field of view that fills only part of the array.
+    with_image_ends : bool
+        Keep what (3) takes out, marked in ``is_image_end``.
 
     Returns
     -------
@@ -135,30 +154,40 @@ def skin_entries(
     inside = np.ascontiguousarray(body.inside[crop])
     axial_axis = int(np.argmax(np.abs(grid.axes_lps_from_kji[2])))
     near = _reach_box(inside.shape, start, spacing, centre_mm, radius_mm)
-    known = None if imaged is None else imaged.inside[crop]
     # Where the crop keeps its full margin, its face along i is all air.
     low_room, high_room = bounds[0][2] - start[2], stop[2] - bounds[1][2]
     open_sides = (bool(low_room == reach_vox[2]), bool(high_room == reach_vox[2]))
-    voxel, bits = _exposed_faces(inside, spacing, known, near, axial_axis, open_sides)
+    voxel, bits = _exposed_faces(inside, spacing, near, axial_axis, open_sides)
     if len(voxel) == 0:
         return _empty()
     normal_axes = _smooth_normals(inside, voxel, start, shape, spacing)
     offset_axes = _best_face(bits, normal_axes, spacing)
-    axes_mm = (voxel + start) * spacing + offset_axes
     voxel += start
-    if centre_mm is not None:
-        kept = np.linalg.norm(axes_mm - centre_mm, axis=1) <= radius_mm
-        axes_mm, normal_axes, voxel = axes_mm[kept], normal_axes[kept], voxel[kept]
-    if spacing_mm is not None:
-        kept = _thinned(axes_mm, float(spacing_mm))
-        axes_mm, normal_axes, voxel = axes_mm[kept], normal_axes[kept], voxel[kept]
     # einsum, not matmul: many threads on a thin matrix cost more than they save.
     axes_lps = grid.axes_lps_from_kji
-    return SkinEntries(
+    axes_mm = voxel * spacing + offset_axes
+    found = SkinEntries(
         entry_lps_mm=np.einsum("na,wa->nw", axes_mm, axes_lps) + grid.origin_lps_mm,
         outward_normal_lps=np.einsum("na,wa->nw", normal_axes, axes_lps),
         voxel_kji=voxel,
+        is_image_end=at_image_end(
+            axes_mm,
+            normal_axes,
+            shape,
+            spacing,
+            axial_axis,
+            None if imaged is None else imaged.inside,
+        ),
     )
+    kept = np.ones(len(found), dtype=bool) if with_image_ends else ~found.is_image_end
+    if centre_mm is not None:
+        kept &= np.linalg.norm(axes_mm - centre_mm, axis=1) <= radius_mm
+    if spacing_mm is not None:
+        # Apart from each other, so that an end of the image takes no skin's place.
+        for side in (found.is_image_end, ~found.is_image_end):
+            group = np.flatnonzero(kept & side)
+            kept[group] = _thinned(axes_mm[group], float(spacing_mm))
+    return found.only(kept)
 
 
 def _checked(
@@ -181,7 +210,10 @@ def _checked(
 def _empty() -> SkinEntries:
     none = np.zeros((0, 3))
     return SkinEntries(
-        entry_lps_mm=none, outward_normal_lps=none.copy(), voxel_kji=np.zeros((0, 3), np.int64)
+        entry_lps_mm=none,
+        outward_normal_lps=none.copy(),
+        voxel_kji=np.zeros((0, 3), np.int64),
+        is_image_end=np.zeros(0, dtype=np.bool_),
     )
 
 
@@ -205,7 +237,6 @@ def _reach_box(
 def _exposed_faces(
     inside: NDArray[np.bool_],
     spacing_kji_mm: FloatArray,
-    imaged: NDArray[np.bool_] | None,
     box: IntArray,
     axial_axis: int,
     open_sides: tuple[bool, bool],
@@ -223,9 +254,8 @@ def _exposed_faces(
         flood(roomy, beside(roomy, 1, 2, np.ones(3, dtype=np.bool_)))
     # A discrete ball does not fill corners between voxels: one voxel of slack.
     touch = ball_offsets_kji(radius_mm + float(np.min(spacing_kji_mm)), spacing_kji_mm)
-    known = np.ones((1, 1, 1), np.bool_) if imaged is None else np.ascontiguousarray(imaged)
     ahead = _most_ahead_first(touch, spacing_kji_mm)
-    return face_bits(inside, roomy, known, ahead, _FACES_KJI, box)
+    return face_bits(inside, roomy, ahead, _FACES_KJI, box)
 
 
 def _most_ahead_first(touch: IntArray, spacing_kji_mm: FloatArray) -> IntArray:

@@ -13,21 +13,19 @@ from planner.skin.kernels import ByteArray, ImageArray, IntArray, compiled
 def face_bits(
     inside: NDArray[np.bool_],
     roomy: ByteArray,
-    imaged: NDArray[np.bool_],
     ahead: IntArray,
     faces: IntArray,
     box: IntArray,
 ) -> tuple[IntArray, ByteArray]:  # pragma: no cover
     """Surface voxels and face bits; ``roomy`` is 2 at centres of balls from outside."""
     nk, nj, ni = inside.shape
-    is_all_imaged = imaged.size == 1
     voxel = np.empty((4096, 3), dtype=np.int64)
     bits = np.empty(4096, dtype=np.uint8)
     n = 0
     for k in range(box[0, 0], box[0, 1]):
         for j in range(box[1, 0], box[1, 1]):
             for i in range(box[2, 0], box[2, 1]):
-                if not inside[k, j, i] or not (is_all_imaged or imaged[k, j, i]):
+                if not inside[k, j, i]:
                     continue
                 if (
                     0 < k < nk - 1
@@ -46,7 +44,7 @@ def face_bits(
                     a, b, c = k + faces[f, 0], j + faces[f, 1], i + faces[f, 2]
                     if not (0 <= a < nk and 0 <= b < nj and 0 <= c < ni):
                         continue
-                    if inside[a, b, c] or not (is_all_imaged or imaged[a, b, c]):
+                    if inside[a, b, c]:
                         continue
                     for m in range(ahead.shape[1]):
                         p, q, r = a + ahead[f, m, 0], b + ahead[f, m, 1], c + ahead[f, m, 2]

@@ -223,6 +223,25 @@ class Skin:
                 nearest = min(nearest, float(np.maximum(gaps, 0.0).max(axis=1).min()))
         return nearest
 
+    def is_seen_beside(self, point_lps_mm: FloatArray, reach_mm: float) -> bool:
+        """Whether all within reach was imaged, but for where the stack ends head- or footwards.
+
+        Voxels count whose centres lie within reach of the centre of the point's own voxel.
+        """
+        columns, spacing_mm = _axes(self.grid)
+        reach = np.ceil(reach_mm / spacing_mm).astype(np.int64) + 1
+        centre, window, start = self._around(point_lps_mm, reach)
+        head_foot = int(np.argmax(np.abs(columns[2])))
+        low = (centre + 0.5) * spacing_mm
+        high = np.array(self.grid.shape_kji) * spacing_mm - low
+        for axis in range(3):
+            if axis != head_foot and not min(low[axis], high[axis]) >= reach_mm - 1e-6:
+                return False
+        place = tuple(slice(a, a + n) for a, n in zip(start, window.shape, strict=True))
+        unknown = np.argwhere(~self.known[place]) + start
+        apart = (unknown - np.floor(centre + 0.5)) * spacing_mm
+        return not bool(np.any((apart**2).sum(axis=1) <= reach_mm**2))
+
     def is_known_around(self, point_lps_mm: FloatArray) -> bool:
         """Whether all that decides the normal at a point was imaged.
 
@@ -284,6 +303,20 @@ def room_to_faces_mm(
     low = (ends + 0.5 * spacing_mm).min(axis=0)
     high = ((np.array(grid.shape_kji) - 0.5) * spacing_mm - ends).min(axis=0)
     return np.stack([low, high], axis=1)
+
+
+def unseen_boxes(body: Mask, imaged: Mask | None) -> VoxelBoxes | None:
+    """The voxels in the body or with a face to it that were not imaged; None without any."""
+    if imaged is None:
+        return None
+    beside = body.inside.copy()
+    for axis in range(3):
+        for step in (1, -1):
+            moved = np.roll(body.inside, step, axis)
+            moved.swapaxes(0, axis)[0 if step > 0 else -1] = False
+            beside |= moved
+    beside &= ~imaged.inside
+    return VoxelBoxes.of(Mask(grid=body.grid, inside=beside)) if beside.any() else None
 
 
 def room_to_cuts_mm(body: Mask, start_lps_mm: FloatArray, end_lps_mm: FloatArray) -> float:

@@ -39,7 +39,10 @@ class Recomputed:
     radius_mm: float
     nearest: Mapping[str, NearestPoints]
     cut_room_mm: float
-    """Distance to the nearest face of the image that cuts the body."""
+    """Distance to the nearest face of the image that cuts the body, or to what was not imaged
+    in or beside it."""
+    face_room_mm: float
+    """Distance to the nearest face of the image, whether it cuts the body or not."""
     is_in_body: bool
 
     def clearance_mm(self, structure: str) -> float:
@@ -63,6 +66,8 @@ class Surroundings:
     boxes: Mapping[str, VoxelBoxes]
     body: Mask | None
     skin: Skin | None
+    unseen: VoxelBoxes | None
+    """What was not imaged, in and beside the body."""
     margins_mm: Mapping[str, float | None]
     """Least margin to each structure, from the user or the procedure."""
     required_mm: Mapping[str, float]
@@ -170,14 +175,14 @@ class FindingChecker:
             needed_mm = self.around.margins_mm.get(finding.structure)
             self.book.close(f"{claim}.required", finding.required, needed_mm, 1e-9)
             return
-        room_mm = max(self.truth.cut_room_mm, 0.0)
-        self.book.close(f"{claim}.measured", finding.measured, room_mm, ROUNDING)
+        room_mm, radius_mm = self.truth.cut_room_mm, self.truth.radius_mm
         short_mm = [
-            m
-            for m in self.around.margins_mm.values()
-            if m is not None and room_mm < m + self.truth.radius_mm
+            m for m in self.around.margins_mm.values() if m is not None and room_mm < m + radius_mm
         ]
-        self.book.close(f"{claim}.required", finding.required, max(short_mm, default=None), 1e-9)
+        if self.truth.face_room_mm < radius_mm:
+            room_mm = min(room_mm, self.truth.face_room_mm)
+        self.book.close(f"{claim}.measured", finding.measured, max(room_mm, 0.0), ROUNDING)
+        self.book.close(f"{claim}.required", finding.required, max(short_mm, default=0.0), 1e-9)
 
     def _missing(self, claim: str, finding: FindingRecord) -> None:
         self._same_verdict(claim, finding, Verdict.UNKNOWN)

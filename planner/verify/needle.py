@@ -8,7 +8,7 @@ from planner.geometry import Mask
 from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument, TrajectoryRecord
 from planner.model import Protocol, Verdict
-from planner.verify.exact import room_to_cuts_mm, walk_voxels
+from planner.verify.exact import room_to_cuts_mm, room_to_faces_mm, walk_voxels
 from planner.verify.findings import (
     ANGLE_TOL_DEG,
     CLEARANCE_STEP_MM,
@@ -64,10 +64,19 @@ def recomputed(
         skin_normal_deg=angle_deg(needle, -np.array(trajectory.skin_normal_lps)),
         b0_deg=None if to_b0 is None else min(to_b0, 180.0 - to_b0),
         radius_mm=plan.needle.outer_diameter_mm / 2,
-        cut_room_mm=-np.inf if body is None else room_to_cuts_mm(body, entry, axis_end),
+        cut_room_mm=-np.inf if body is None else _room_mm(body, entry, axis_end, around),
+        face_room_mm=float(room_to_faces_mm(around.volume.grid, entry, axis_end).min()),
         is_in_body=is_in_body,
         nearest={n: b.nearest_to_segment(entry, axis_end) for n, b in around.boxes.items()},
     )
+
+
+def _room_mm(body: Mask, entry: FloatArray, end: FloatArray, around: Surroundings) -> float:
+    """To the faces that cut the body, and to what was not imaged in or beside it."""
+    room_mm = room_to_cuts_mm(body, entry, end)
+    if around.unseen is None:
+        return room_mm
+    return min(room_mm, around.unseen.nearest_to_segment(entry, end).distance_mm)
 
 
 def check_axis(

@@ -28,6 +28,9 @@ MIN_NEEDLE_MM = 1e-6
 MAX_REACH_MM = 1e4
 SKIN_TOL_VOXELS = 1.0
 WHOLE_IMAGE_TOL_MM = 0.02
+END_GUARD_MM = 5.0
+"""Nearer to padding or to a cut, what looks like skin may be the image's end."""
+
 SHAFT_FROM_MM = 5.0
 """Nearer to the skin, an oblique needle grazes the voxels of its own entry."""
 
@@ -163,6 +166,9 @@ def _check_place(
     _check_not_passed(trajectory, "path lies in the body", truth.is_in_body, book)
     off = np.inf if around.skin is None else around.skin.voxels_to_surface(truth.entry_lps_mm)
     _check_not_passed(trajectory, "entry lies on the skin", off <= SKIN_TOL_VOXELS, book)
+    if around.skin is not None:
+        is_seen = around.skin.is_seen_beside(truth.entry_lps_mm, END_GUARD_MM)
+        _check_not_passed(trajectory, "image goes on beside the entry", is_seen, book)
 
 
 def _check_entry(
@@ -228,6 +234,8 @@ def _check_coverage(
         _check_not_passed(
             trajectory, f"image goes on as far as the margin of '{structure.name}'", is_seen, book
         )
+    is_whole = min(truth.cut_room_mm, truth.face_room_mm) >= truth.radius_mm - NUMERIC_TOL_MM
+    _check_not_passed(trajectory, "needle's whole thickness lies in the image", is_whole, book)
     for needed in around.required_mm:
         _check_not_passed(
             trajectory, f"a mask of class '{needed}' is given", needed in classes, book

@@ -44,7 +44,8 @@ class ClaimCheck:
         within = "" if self.tolerance is None else f" (tolerance {self.tolerance:g})"
         line = f"{sign:6} {place}: {self.claim}: claimed {_show(self.claimed)}"
         line += f", recomputed {_show(self.recomputed)}{within}"
-        return f"{line}; {self.note}" if self.note else line
+        # One line whatever a structure is called: a line feed in a name could forge a headline.
+        return " ".join((f"{line}; {self.note}" if self.note else line).split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

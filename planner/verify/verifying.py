@@ -14,7 +14,7 @@ from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument
 from planner.io.plan_file import plan_document
 from planner.model import PlanResult, Protocol, StructureRole, StructureSet, Verdict
-from planner.verify.exact import Skin, VoxelBoxes
+from planner.verify.exact import Skin, VoxelBoxes, unseen_boxes
 from planner.verify.findings import Surroundings
 from planner.verify.inputs import (
     asked_margin_mm,
@@ -88,6 +88,7 @@ def verify_plan(
         boxes={n: VoxelBoxes.of(s.mask) for n, s in structures.items() if n in measured},
         body=found.mask,
         skin=None if found.mask is None else Skin.of(found.mask, found.imaged),
+        unseen=None if found.mask is None else unseen_boxes(found.mask, found.imaged),
         margins_mm=margins_mm,
         protocol=protocol,
         required_mm=_required_classes(plan, protocol),
@@ -163,14 +164,17 @@ def _body_of(structures: StructureSet, volume: Volume, body: Mask | None) -> _Bo
     """The body: given, or the structures of that role together, or found in the image."""
     given = structures.with_role(StructureRole.BODY)
     source = "structure:" + "+".join(s.name for s in given) if given else "automatic"
-    if body is not None:
-        return _Body(mask=body, source=source)
-    if given:
+    skin_room: Any = importlib.import_module("planner.skin")
+    if body is None and given:
         inside = np.any([s.mask.inside for s in given], axis=0)
         grid = volume.grid if volume.grid.is_close(structures.grid) else structures.grid
-        return _Body(mask=Mask(grid=grid, inside=inside), source=source)
+        body = Mask(grid=grid, inside=inside)
+    if body is not None:
+        is_here = body.grid.is_close(volume.grid)
+        imaged = skin_room.imaged_around(volume, body) if is_here else None
+        return _Body(mask=body, source=source, imaged=imaged)
     try:
-        found: Any = importlib.import_module("planner.skin").find_body(volume)
+        found: Any = skin_room.find_body(volume)
     except PlannerError:
         return _Body(mask=None, source=source)
     return _Body(mask=found.mask, source=source, imaged=found.imaged)

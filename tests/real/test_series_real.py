@@ -15,7 +15,6 @@ from planner.errors import (
     PlannerError,
     SeriesChoiceError,
     SeriesGeometryError,
-    UnsupportedObjectError,
 )
 from planner.geometry import Volume
 from planner.io import inspect_path, load_volume
@@ -87,11 +86,6 @@ def test_missing_slice_variant_names_the_gap(shared_data: Path) -> None:
         SeriesGeometryError, match=r"1 slice missing.*6\.000 mm between slice \d+ \(1-\d+\.dcm\)"
     ):
         load_volume(shared_data / PROSTATEX / "missing_slice_variant_of_series_8")
-
-
-def test_siemens_mosaic_is_not_stacked(shared_data: Path) -> None:
-    with pytest.raises(UnsupportedObjectError, match="Siemens mosaic"):
-        load_volume(shared_data / "dicom2nifti_multivendor/siemens/fmri/001")
 
 
 def test_annotated_positions_land_on_the_published_voxel(shared_data: Path) -> None:

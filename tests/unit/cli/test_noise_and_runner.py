@@ -125,3 +125,29 @@ def test_only_a_slow_stage_is_worth_a_line(
         console.progress(stage, 1.0)
     console.end_progress()
     assert capsys.readouterr().err == "slow: 2.5 s\n"
+
+
+def test_a_stage_that_ended_in_an_error_is_not_told_after_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def fails(console: Console) -> ExitCode:
+        console.progress("finding the body", 0.0)
+        now[0] += 5.0
+        warnings.warn("odd", UserWarning, stacklevel=1)
+        raise TargetError("in the air")
+
+    assert run_command(fails) == 3
+    assert capsys.readouterr().err == "note: odd\nerror: in the air\n"
+
+
+def test_a_stage_in_which_a_block_fails_is_not_told_as_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console = Console()
+    with pytest.raises(TargetError), console.stage("reading"):
+        raise TargetError("no")
+    console.drop_progress()
+    assert capsys.readouterr().err == ""

@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planner.cli.targets import TargetKind, parse_target, point_in, resolve_target
+from planner.cli.targets import (
+    TargetKind,
+    parse_target,
+    point_in,
+    resolve_target,
+    spaced_target,
+)
 from planner.errors import TargetError
 from planner.geometry import Grid, Mask
 from planner.model import MaskSource, Structure, StructureRole, StructureSet
@@ -34,10 +40,15 @@ def test_a_markups_file_with_or_without_a_label(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "frame", "match"),
     [
-        ("1,2", None, "not a target"),
-        ("1,2,3,4", None, "not a target"),
-        ("1,2,x", None, "not a target"),
-        ("", None, "not a target"),
+        ("1", None, "it has 1 number, and a point has three; give L,P,S"),
+        ("31,31", None, "it has 2 numbers, and a point has three; give L,P,S"),
+        ("1,2,3,4", None, "it has 4 numbers"),
+        ("31,0 31,66 41,99", None, "decimals take a point, not a comma"),
+        ("1,2,x", None, "'x' is not a number"),
+        ("1.5.2,2,3", None, "'1.5.2' is not a number"),
+        ("lesion", None, "or structure:NAME"),
+        ("", None, "not a target: give L,P,S"),
+        (",,", None, "not a target: give L,P,S"),
         ("1,2,inf", None, "finite"),
         ("structure: ", None, "needs the name"),
         ("structure:lesion", "ras", "--frame is for a target in numbers"),
@@ -47,6 +58,31 @@ def test_a_markups_file_with_or_without_a_label(text: str) -> None:
 def test_what_is_no_target(text: str, frame: str | None, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         parse_target(text, frame)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("plan x --target 31.0 31.66 41.99", "--target 31.0,31.66,41.99"),
+        ("plan --target -31.0 31.66 -41.99 x", "--target -31.0,31.66,-41.99"),
+        ("plan x --target 31.0, 31.66, 41.99 --json", "--target 31.0,31.66,41.99"),
+        ("plan x --target=31.0 31.66 41.99", "--target 31.0,31.66,41.99"),
+        ("plan x --target 31.0,31.66 41.99", "--target 31.0,31.66,41.99"),
+        ("plan x --target 31.0,31.66,41.99", None),
+        ("plan x --target 31.0,31.66,41.99 7", None),
+        ("plan x --target 31.0 31.66", None),
+        ("plan x --target 1 2 3 4", None),
+        ("plan x --target a.fcsv b", None),
+        ("plan x --target", None),
+        ("plan x --series 1 2 3", None),
+        ("", None),
+    ],
+)
+def test_numbers_that_stand_apart_are_shown_with_commas(arguments: str, says: str | None) -> None:
+    advice = spaced_target(arguments.split())
+    assert (advice is None) is (says is None)
+    if advice is not None and says is not None:
+        assert advice.endswith(says)
 
 
 def test_a_solid_structure_gives_its_centroid(oriented_grid: Grid) -> None:

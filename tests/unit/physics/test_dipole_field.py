@@ -164,3 +164,17 @@ def test_bad_input_is_refused():
         field_perturbation_ppm(np.full((5, 6, 7), np.nan), grid, (0, 0, 1))
     with pytest.raises(DegenerateGeometryError):
         field_perturbation_ppm(np.zeros((5, 6, 7)), grid, (0, 0, 0))
+
+
+def test_far_pieces_are_taken_apart_without_a_difference(monkeypatch):
+    grid = grid_of("oblique", (60, 62, 64), (1.0, 1.2, 0.9))
+    chi = np.zeros(grid.shape_kji)
+    chi[2:5, 3:6, 2:4], chi[55:58, 57:60, 58:62] = 191.0, 909.0
+    chi[30:33, 30:32, 31] = 50.0
+    apart = field_perturbation_ppm(chi, grid, DIRECTIONS["oblique"])
+    monkeypatch.setattr(dipole_field, "_MAX_PIECES", 1)
+    together = field_perturbation_ppm(chi, grid, DIRECTIONS["oblique"])
+    assert len(dipole_field._pieces(chi)) == 1
+    monkeypatch.undo()
+    assert len(dipole_field._pieces(chi)) == 3
+    assert np.abs(apart - together).max() <= 1e-4 * np.abs(together).max()

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from planner.geometry import Volume
-from planner.model import Verdict
+from planner.model import Finding, Verdict
 from planner.report.panel import HEIGHT_PX, WIDTH_PX, panel_figure
 from planner.report.panel_view import capsule_outline, grey_window, panel_scene
 from planner.report.style import BANNER, OUTSIDE_COLOUR, VERDICT_COLOUR
@@ -159,7 +159,7 @@ def test_outside_the_volume_is_not_black(figure):
 
 def test_closest_approach_is_named_with_distance_and_limit(plan_result, figure):
     binding = plan_result.trajectories[0].binding
-    label = f"{binding.clearance_mm:.2f} mm (≥ {binding.required_mm:.1f})"
+    label = f"{binding.clearance_mm:.2f} mm (needs {binding.required_mm:g})"
     with_label = [a for a in figure.axes[:N_VIEWS] if any(label in t.get_text() for t in a.texts)]
     assert figure.axes[0] in with_label and figure.axes[1] in with_label
     assert figure.axes[3] in with_label
@@ -188,7 +188,7 @@ def test_unknown_is_shouted(unknown_result):
     found = texts(figure)
     assert " UNKNOWN " in found
     assert any("NOT safe" in text for text in found)
-    assert any(text.startswith("UNKNOWN: missing structure bowel") for text in found)
+    assert "UNKNOWN: no mask to avoid was given for: bowel" in " ".join(found)
     badge = next(t for t in figure.texts if t.get_text() == " UNKNOWN ")
     assert badge.get_bbox_patch().get_facecolor()[:3] == pytest.approx(
         to_rgb(VERDICT_COLOUR[Verdict.UNKNOWN])
@@ -208,7 +208,93 @@ def test_failed_clearance_is_marked_in_the_table(plan_result):
 def test_a_path_without_clearances_says_unknown(plan_result):
     bare = replace(plan_result.trajectories[0], clearances=())
     found = texts(panel_figure(panel_scene(plan_result), bare))
-    assert "UNKNOWN: no clearance was measured" in found
+    assert "UNKNOWN: no clearance was measured, no structure to avoid" in " ".join(found)
+    assert not any(text.startswith("clearance to") for text in found)
+
+
+def finding(verdict, constraint="clearance", structure="aorta", note="", **numbers):
+    return Finding(
+        constraint=constraint,
+        structure=structure,
+        measured=numbers.get("measured"),
+        required=numbers.get("required"),
+        unit="mm",
+        verdict=verdict,
+        note=note,
+    )
+
+
+def column(result, path):
+    """The rows of the text column from the top."""
+    figure = panel_figure(panel_scene(result), path)
+    figure.canvas.draw()
+    found = [t for t in figure.axes[N_VIEWS].texts if t.get_text()]
+    return figure, sorted(found, key=lambda t: -t.get_window_extent().y1)
+
+
+def many_findings(n):
+    """A path past dozens of masks that end too early, nerves only just passed, no nerve mask."""
+    names = [f"structure_with_quite_a_long_name_{number}" for number in range(n)]
+    found = [finding(Verdict.CAUTION, structure=x, measured=3.2, required=3.0) for x in names]
+    found += [finding(Verdict.UNKNOWN, "coverage", x, "its mask ends") for x in names]
+    found.append(finding(Verdict.UNKNOWN, "missing_structure", "nerve", "no mask"))
+    found.append(finding(Verdict.FAIL, "length", None, "too long", measured=95.0, required=90.0))
+    return tuple(found)
+
+
+def test_what_is_not_known_comes_first_and_is_never_left_out(plan_result):
+    path = replace(plan_result.trajectories[0], findings=many_findings(40))
+    _, rows = column(plan_result, path)
+    text = " ".join(t.get_text() for t in rows)
+    first = [text.index(word) for word in ("UNKNOWN:", "FAIL:", "CAUTION:")]
+    assert first == sorted(first)
+    assert "no mask to avoid was given for: nerve" in text
+    assert "does not cover the path" in text
+    assert "and 37 more" in text
+    assert text.index("CAUTION:") < text.index("clearance to")
+
+
+@pytest.mark.parametrize("n_kinds", [3, 12, 60])
+def test_a_reason_is_shown_whole_or_counted(plan_result, n_kinds):
+    notes = [
+        f"reason {number}: " + "some words about it " * 4 + f"END{number}"
+        for number in range(n_kinds)
+    ]
+    found = tuple(
+        finding(Verdict.UNKNOWN, f"kind{number}", None, note) for number, note in enumerate(notes)
+    )
+    path = replace(plan_result.trajectories[0], findings=found, words="a long word about it " * 40)
+    _, rows = column(plan_result, path)
+    text = " ".join(t.get_text() for t in rows)
+    shown = [number for number in range(n_kinds) if f"reason {number}:" in text]
+    assert shown and all(f"END{number}" in text for number in shown)
+    if len(shown) < n_kinds:
+        assert f"UNKNOWN: {n_kinds - len(shown)} more reason" in text, "the verdict is told too"
+    assert plan_result.trajectories[0].binding.structure[:10] in text, "no room for the clearances"
+
+
+@pytest.mark.parametrize("words", ["W" * 300, "WM " * 100, "word " * 60])
+def test_the_column_keeps_to_its_rectangle(plan_result, words):
+    names = tuple(replace(c, structure=words) for c in plan_result.trajectories[0].clearances)
+    path = replace(
+        plan_result.trajectories[0],
+        findings=many_findings(3),
+        words=words,
+        clearances=names,
+    )
+    figure, rows = column(plan_result, path)
+    box = figure.axes[N_VIEWS].get_window_extent()
+    for text in rows:
+        extent = text.get_window_extent()
+        assert extent.x1 <= box.x1 + 6 and extent.y0 >= box.y0 - 1, text.get_text()
+
+
+def test_a_limit_of_a_hundredth_is_not_shown_as_zero(plan_result):
+    path = plan_result.trajectories[0]
+    clearances = tuple(replace(c, clearance_mm=0.22, required_mm=0.01) for c in path.clearances)
+    found = texts(panel_figure(panel_scene(plan_result), replace(path, clearances=clearances)))
+    assert any("0.22 mm (needs 0.01)" in text for text in found)
+    assert not any("0.0)" in text or text.endswith("0.0  ok") for text in found)
 
 
 @pytest.mark.parametrize("name", ["$L5_root$ ^{x}", "神经根 L5", "root\x1b[31m\nL5", "n" * 120])
@@ -243,3 +329,40 @@ def test_a_constant_image_still_has_a_window(plan_result, value):
     flat = replace(plan_result, volume=Volume(grid=plan_result.volume.grid, values=values))
     low, high = grey_window(flat)
     assert high > low
+
+
+@pytest.mark.parametrize("grid_axes", ["axial", "oblique"])
+def test_no_letter_lies_under_the_needle(plan_of, grid_axes):
+    """The needle comes straight from the right side of view B."""
+    result = plan_of(grid_axes)
+    path = result.trajectories[0]
+    level = replace(path, entry_lps_mm=path.tip_lps_mm + np.array([0.0, 60.0, 0.0]), clearances=())
+    figure = panel_figure(panel_scene(result), level)
+    figure.canvas.draw()
+    axes = figure.axes[1]
+    body = next(
+        p for p in axes.patches if p.get_facecolor()[:3] == pytest.approx(to_rgb("#b9c6e0"))
+    )
+    hub = body.get_window_extent()
+    letters = [t for t in axes.texts if t.get_fontsize() == 17]
+    assert len(letters) == 4
+    for letter in letters:
+        box = letter.get_window_extent()
+        assert box.y1 < hub.y0 or box.y0 > hub.y1 or box.x1 < hub.x0 or box.x0 > hub.x1
+
+
+def test_the_legend_names_the_margin_only_where_it_is_drawn(plan_result):
+    path = plan_result.trajectories[0]
+    for required_mm, is_drawn in ((3.0, True), (0.01, False)):
+        clearances = tuple(replace(c, required_mm=required_mm) for c in path.clearances)
+        figure = panel_figure(panel_scene(plan_result), replace(path, clearances=clearances))
+        labels = [t.get_text() for t in figure.legends[0].get_texts()]
+        assert ("required margin" in labels) is is_drawn
+        assert "closest point" in labels
+
+
+def test_how_many_paths_are_shown_of_how_many(plan_result):
+    feasible = int(plan_result.candidates.feasible.sum())
+    found = texts(first_panel(plan_result))
+    n = len(plan_result.trajectories)
+    assert any(text.startswith(f"Path 1 of {n} shown ({feasible:,} feasible)") for text in found)
