@@ -22,7 +22,10 @@ class Needle:
         Shaft diameter; length from hub to tip that can be inserted.
     throw_mm : float
         How far the procedure fires something past the tip.
+    inner_diameter_mm : float
+        Of the lumen; 0 for a solid needle or one with its stylet in.
     material : str
+        A name of ``planner.physics.materials``, or ``"unknown"``.
     evidence : str
         Evidence tag of the dimensions.
     """
@@ -31,6 +34,7 @@ class Needle:
     outer_diameter_mm: float
     length_mm: float
     throw_mm: float = 0.0
+    inner_diameter_mm: float = 0.0
     material: str = "unknown"
     evidence: str = ""
 
@@ -47,6 +51,13 @@ class Needle:
                     seen=value,
                     needed=f"{low:g} to {high:g} mm",
                 )
+
+        if not (0.0 <= self.inner_diameter_mm < self.outer_diameter_mm):
+            raise ConfigError(
+                f"needle '{self.name}': inner_diameter_mm is out of range",
+                seen=self.inner_diameter_mm,
+                needed=f"0 to below {self.outer_diameter_mm:g} mm",
+            )
 
     @property
     def radius_mm(self) -> float:

@@ -7,13 +7,14 @@ from planner.protocols.loading import (
     load_protocol,
     read_protocol,
 )
-from planner.protocols.needles import needle_catalogue, parse_needle
+from planner.protocols.needles import load_needles, needle_catalogue, parse_needle
 
 __all__ = [
     "EVIDENCE_LEGEND",
     "ProtocolRecord",
     "describe_protocol",
     "list_protocols",
+    "load_needles",
     "load_protocol",
     "needle_catalogue",
     "parse_needle",

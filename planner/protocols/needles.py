@@ -8,17 +8,19 @@ from pathlib import Path
 
 from planner.errors import ConfigError
 from planner.model import Needle
-from planner.protocols.schema import NeedleCatalogue
+from planner.protocols.schema import NeedleCatalogue, OwnNeedles
 from planner.toml_file import read_toml, validated
 
 CATALOGUE_FILE = Path(__file__).parent / "needles.toml"
 MIN_LENGTH_MM, MAX_LENGTH_MM = 10, 400
 
-_NAME = re.compile(r"\s*(\d{1,2})\s*g\s*-\s*(\d{1,4})(?:\s*mm)?\s*", re.IGNORECASE)
+_NAME = re.compile(
+    r"\s*(\d{1,2})\s*g\s*-\s*(\d{1,4})(?:\s*mm)?\s*(?::\s*(\S.*?)\s*)?", re.IGNORECASE
+)
 
 
 def parse_needle(name: str) -> Needle:
-    """The needle called ``GAUGE-LENGTH_MM``, for example ``"22G-90"``.
+    """The needle called ``GAUGE-LENGTH_MM[:MATERIAL]``, for example ``"22G-90"``.
 
     The length may be any whole number from 10 to 400 mm; one that is not in the
     catalogue is remarked on in the needle's evidence. Nothing is thrown: the
@@ -27,7 +29,9 @@ def parse_needle(name: str) -> Needle:
     Parameters
     ----------
     name : str
-        Upper or lower case; ``"22G-90mm"`` is accepted.
+        Upper or lower case; ``"22G-90mm"`` is accepted. The material is one of
+        ``planner.physics.materials`` or ``unknown``; without one the catalogue's
+        assumption holds, and the evidence says so.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def parse_needle(name: str) -> Needle:
     if match is None:
         raise ConfigError(
             f"'{name}' is not a needle",
-            needed="GAUGE-LENGTH_MM, for example 22G-90",
+            needed="GAUGE-LENGTH_MM, for example 22G-90, or 22G-90:steel",
             fix=_offer(catalogue),
         )
     gauge, length_mm = f"{int(match[1])}G", int(match[2])
@@ -74,13 +78,44 @@ def parse_needle(name: str) -> Needle:
     evidence = catalogue.evidence
     if length_mm not in entry.lengths_mm:
         evidence += f"; {length_mm} mm is no usual length of {gauge} ({lengths} mm)"
+    name = f"{gauge}-{length_mm}"
+    material = catalogue.material
+    if match[3] is None:
+        evidence += f"; material {catalogue.material_evidence}"
+    else:
+        material = match[3].lower()
+        name += f":{material}"
     return Needle(
-        name=f"{gauge}-{length_mm}",
+        name=name,
         outer_diameter_mm=entry.outer_diameter_mm,
         length_mm=float(length_mm),
-        material=catalogue.material,
+        material=material,
         evidence=evidence,
     )
+
+
+def load_needles(path: str | Path) -> dict[str, Needle]:
+    """A user's own needles by name, from a TOML file (schema ``needles/1``).
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or a value is out of range.
+    """
+    content = read_toml(Path(path), kind="needle file")
+    own = validated(OwnNeedles, content.data, where=Path(path).name)
+    return {
+        name: Needle(
+            name=name,
+            outer_diameter_mm=entry.outer_diameter_mm,
+            inner_diameter_mm=entry.inner_diameter_mm,
+            length_mm=entry.length_mm,
+            throw_mm=entry.throw_mm,
+            material=entry.material,
+            evidence=entry.evidence,
+        )
+        for name, entry in own.needles.items()
+    }
 
 
 @functools.cache

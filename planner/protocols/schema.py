@@ -141,4 +141,31 @@ class NeedleCatalogue(_Table):
     schema_: Annotated[Literal["needle-catalogue/1"], Field(alias="schema")]
     evidence: Evidence
     material: str
+    material_evidence: Evidence
+    mr_conditional: str
     gauges: dict[Annotated[str, Field(pattern=r"^[0-9]{1,2}G$")], GaugeEntry]
+
+
+class OwnNeedleEntry(_Table):
+    """One needle of a user's file."""
+
+    outer_diameter_mm: Annotated[Number, Field(ge=0.1, le=15.0)]
+    inner_diameter_mm: Annotated[Number, Field(ge=0.0)] = 0.0
+    length_mm: Annotated[Number, Field(ge=10.0, le=400.0)]
+    throw_mm: Annotated[Number, Field(ge=0.0, le=50.0)] = 0.0
+    material: str = "unknown"
+    mr_conditional: str = ""
+    evidence: Evidence = "M: user's own needle file"
+
+    @model_validator(mode="after")
+    def _hollow(self) -> OwnNeedleEntry:
+        if not (self.inner_diameter_mm < self.outer_diameter_mm):
+            raise ValueError("inner_diameter_mm must be below outer_diameter_mm")
+        return self
+
+
+class OwnNeedles(_Table):
+    """A user's own needles: ``[needles."Name"]`` tables."""
+
+    schema_: Annotated[Literal["needles/1"], Field(alias="schema")]
+    needles: dict[str, OwnNeedleEntry]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from planner.errors import ConfigError
-from planner.protocols import needle_catalogue, parse_needle
+from planner.protocols import load_needles, needle_catalogue, parse_needle
 
 # Outer diameters of PHYSICS facts B2, written out a second time on purpose.
 OUTER_DIAMETER_MM = {
@@ -42,7 +42,7 @@ def test_ways_to_write_a_needle(text: str) -> None:
     needle = parse_needle(text)
     assert (needle.name, needle.length_mm, needle.radius_mm) == ("22G-90", 90.0, 0.36)
     assert needle.throw_mm == 0.0
-    assert needle.evidence == "M: ISO/Stubs"
+    assert needle.evidence == "M: ISO/Stubs; material E: assumed, check the label"
 
 
 @pytest.mark.parametrize("length", [10, 95, 400])
@@ -69,3 +69,48 @@ def test_any_whole_length_in_range_is_accepted_and_remarked_on(length: int) -> N
 def test_anything_else_is_refused_with_what_exists(text: str, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         parse_needle(text)
+
+
+def test_material_is_assumed_and_said_unless_given():
+    assumed, steel = parse_needle("22G-90"), parse_needle("22g-90:Steel")
+    assert assumed.material == "titanium alloy" and "assumed" in assumed.evidence
+    assert steel.material == "steel" and "assumed" not in steel.evidence
+    assert steel.name == "22G-90:steel" and assumed.name == "22G-90"
+    assert parse_needle("22G-90:unknown").material == "unknown"
+
+
+OWN = """
+schema = "needles/1"
+[needles."Site biopsy 14"]
+outer_diameter_mm = 2.1
+inner_diameter_mm = 1.6
+length_mm = 130.0
+throw_mm = 18.0
+material = "titanium"
+mr_conditional = "1.5 T"
+"""
+
+
+def test_own_needles(tmp_path):
+    file = tmp_path / "needles.toml"
+    file.write_text(OWN)
+    (needle,) = load_needles(file).values()
+    assert needle.name == "Site biopsy 14" and needle.inner_diameter_mm == 1.6
+    assert needle.throw_mm == 18.0 and needle.material == "titanium"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("outer_diameter_mm = 2.1", "outer_diameter_mm = 21.0"),
+        ("inner_diameter_mm = 1.6", "inner_diameter_mm = 2.2"),
+        ("length_mm = 130.0", "length_mm = nan"),
+        ("length_mm = 130.0", "lenght_mm = 130.0"),
+        ('schema = "needles/1"', 'schema = "needles/2"'),
+    ],
+)
+def test_wrong_own_needles_are_refused(tmp_path, old, new):
+    file = tmp_path / "needles.toml"
+    file.write_text(OWN.replace(old, new))
+    with pytest.raises(ConfigError):
+        load_needles(file)
