@@ -1,15 +1,12 @@
-"""One segmentation file as labelled arrays on its own grid, with the names it carries.
+"""Which reader a segmentation file needs, and label maps: NIfTI, NRRD, .seg.nrrd, MetaImage.
 
-Read here: NIfTI, NRRD and .seg.nrrd, MetaImage (.mha). Positions become LPS, the
-arrays [k, j, i]. Nothing is resampled and nothing is guessed: a file without a
-position, with fractional values or with too many voxels is refused.
+Positions become LPS, arrays [k, j, i]. Nothing is resampled and nothing is guessed: a label
+map without a position, with fractional values or with too many voxels is refused.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import GeometryError, InputError, MaskError, UnsupportedObjectError
-from planner.geometry import FrameId, Grid
+from planner.geometry import FrameId, Grid, Volume
+from planner.io.dicom_values import quiet_pydicom, uid_name
 from planner.io.mask_formats import RawMask, read_metaimage, read_nifti, read_nrrd
+from planner.io.stored_file import (
+    MaskOptions,
+    StoredFile,
+    StoredLabel,
+    VoxelFile,
+    sha256_of,
+)
 
 MAX_LABELS = 300
 """More different values than this make an image, not a label map."""
@@ -32,42 +37,25 @@ The largest known maps, TotalSegmentator total and TPTBox vertebrae, have under 
 MAX_COORDINATE_MM = 1e5
 """Larger numbers in a position are damage, or not millimetres."""
 
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""SOP classes: Segmentation Storage, Label Map Segmentation Storage."""
+
+RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
+
+MESH_SUFFIXES = (".stl", ".obj", ".ply", ".vtp", ".vtk")
+_VOXEL_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+READ_HERE = (
+    ".nii, .nii.gz, .nrrd, .seg.nrrd, .mha, DICOM SEG, RT structure set, "
+    ".stl, .obj, .ply, .vtp or .vtk"
+)
+
 _LATER = {
-    ".dcm": "a DICOM object",
-    ".stl": "a surface mesh",
-    ".obj": "a surface mesh",
-    ".ply": "a surface mesh",
-    ".vtk": "a VTK file",
-    ".vtp": "a surface mesh",
     ".mrb": "a Slicer scene",
     ".mhd": "a MetaImage header with a separate data file",
     ".nhdr": "an NRRD header with a separate data file",
     ".img": "an Analyze / two-file NIfTI image",
     ".hdr": "an Analyze / two-file NIfTI image",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredLabel:
-    """One structure of a file: voxels of ``layer`` that have ``value``."""
-
-    layer: int
-    value: int
-    name: str | None
-    n_voxels: int
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class MaskFile:
-    """One file: its grid, its layers of label values, and what they are called."""
-
-    file: str
-    stem: str
-    sha256: str
-    grid: Grid
-    layers: tuple[NDArray[np.integer[Any]], ...]
-    labels: tuple[StoredLabel, ...]
-    warnings: tuple[str, ...] = ()
 
 
 def mask_stem(path: Path) -> str:
@@ -86,33 +74,51 @@ def mask_stem(path: Path) -> str:
 
 
 def is_mask_file(path: Path) -> bool:
-    """Whether the name is that of a format read here."""
-    return path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha"))
+    """Whether a file in a folder is to be read: by its name, or as a DICOM object by its bytes."""
+    name = path.name.lower()
+    return name.endswith((*_VOXEL_SUFFIXES, *MESH_SUFFIXES)) or _dicom_class(path) in (
+        *SEGMENTATIONS,
+        RT_STRUCTURE_SET,
+    )
 
 
-def read_mask_file(path: Path, frame: FrameId) -> MaskFile:
-    """The content of a segmentation file.
+def read_stored_file(path: Path, image: Volume, options: MaskOptions) -> StoredFile:
+    """The content of a segmentation file of any kind that is read.
 
     Parameters
     ----------
     path : Path
-    frame : FrameId
-        Frame given to the grid. These formats carry no frame UID, so the caller
-        must compare the position with the image's (see ``mask_placing``).
+    image : Volume
+        The image that the structures are for. Formats without a frame of reference get
+        its frame; the caller must compare the position (``mask_placing``).
+    options : MaskOptions
 
     Raises
     ------
     MaskError
-        If the file cannot be read, has no usable position, more than
-        2e9 voxels or ``MAX_LABELS`` labels, or values that are
-        negative or fractional.
+        If the file cannot be read or used.
     UnsupportedObjectError
         If it is of another kind.
     """
-    reader = _reader_for(path)
+    if not path.is_file():
+        raise MaskError("the mask file does not exist", where=str(path))
+    name = path.name.lower()
     try:
-        raw = reader(path)
-        digest = _sha256(path)
+        if name.endswith(_VOXEL_SUFFIXES):
+            return _read_voxels(path, image.grid.frame)
+        if name.endswith(MESH_SUFFIXES):
+            from planner.io.mesh_file import read_mesh_file
+
+            return read_mesh_file(path, image, options)
+        sop_class = _dicom_class(path)
+        if sop_class in SEGMENTATIONS:
+            from planner.io.dicom_seg import read_seg_file
+
+            return read_seg_file(path, image, options)
+        if sop_class == RT_STRUCTURE_SET:
+            from planner.io.rtstruct import read_contour_file
+
+            return read_contour_file(path, image, options)
     except InputError:
         raise
     except Exception as error:  # every library here has its own way to fail on bad bytes
@@ -121,12 +127,25 @@ def read_mask_file(path: Path, frame: FrameId) -> MaskFile:
             seen=f"{type(error).__name__}: {error}",
             where=path.name,
         ) from error
+    kind = _LATER.get(path.suffix.lower(), "unknown kind")
+    if sop_class is not None:
+        kind = f"a DICOM object that is no segmentation ({uid_name(sop_class)})"
+    raise UnsupportedObjectError(
+        f"a mask file of this kind is not read: {kind}",
+        needed=READ_HERE,
+        where=path.name,
+        fix="Export the segmentation in one of these formats.",
+    )
+
+
+def _read_voxels(path: Path, frame: FrameId) -> VoxelFile:
+    raw = _voxel_reader(path.name.lower())(path)
     layers = tuple(_label_values(layer, path.name) for layer in raw.layers)
     labels, warnings = _labels_of(layers, raw, path.name)
-    return MaskFile(
+    return VoxelFile(
         file=path.name,
         stem=mask_stem(path),
-        sha256=digest,
+        sha256=sha256_of(path),
         grid=_grid(raw, frame, path.name),
         layers=layers,
         labels=labels,
@@ -134,25 +153,25 @@ def read_mask_file(path: Path, frame: FrameId) -> MaskFile:
     )
 
 
-def _reader_for(path: Path) -> Callable[[Path], RawMask]:
-    if not path.is_file():
-        raise MaskError("the mask file does not exist", where=str(path))
-    name = path.name.lower()
+def _voxel_reader(name: str) -> Callable[[Path], RawMask]:
     if name.endswith((".nii", ".nii.gz")):
         return read_nifti
-    if name.endswith(".nrrd"):
-        return read_nrrd
-    if name.endswith(".mha"):
-        return read_metaimage
-    with path.open("rb") as stream:
-        is_dicom = stream.read(132)[128:] == b"DICM"
-    kind = "a DICOM object" if is_dicom else _LATER.get(path.suffix.lower())
-    raise UnsupportedObjectError(
-        f"a mask file of this kind is not read: {kind or 'unknown kind'}",
-        needed=".nii, .nii.gz, .nrrd, .seg.nrrd or .mha",
-        where=path.name,
-        fix="Export the segmentation in one of these formats.",
-    )
+    return read_nrrd if name.endswith(".nrrd") else read_metaimage
+
+
+def _dicom_class(path: Path) -> str | None:
+    """SOP class of a DICOM file, None for any other file."""
+    try:
+        with path.open("rb") as stream:
+            if stream.read(132)[128:] != b"DICM":
+                return None
+        from pydicom import dcmread
+
+        with quiet_pydicom():
+            meta = dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
+        return str(meta.get("SOPClassUID") or meta.file_meta.get("MediaStorageSOPClassUID", ""))
+    except Exception:  # what cannot be read is told by the reader that is asked for it
+        return None
 
 
 def _grid(raw: RawMask, frame: FrameId, file: str) -> Grid:
@@ -251,11 +270,3 @@ def _labels_of(
         values = ", ".join(str(v) for v in nameless)
         warnings.append(f"{file}: label values without a name in the file's own table: {values}")
     return tuple(labels), warnings
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from planner.errors import ConfigError
 from planner.io.label_names import LabelTable
-from planner.io.mask_file import MaskFile, StoredLabel
+from planner.io.stored_file import StoredFile, StoredLabel, VoxelFile
 
 _YES_VALUES = (1, 255)
 """What yes/no masks store; in such a file the number is no label."""
@@ -39,14 +39,14 @@ class LabelName:
 
 
 def names_of_labels(
-    stored: MaskFile, numbers: Mapping[int, str], table: LabelTable | None
+    stored: StoredFile, numbers: Mapping[int, str], table: LabelTable | None
 ) -> list[tuple[StoredLabel, LabelName]]:
     """Every label of a file with its name."""
     return [(label, _name(stored, label, numbers, table)) for label in stored.labels]
 
 
 def _name(
-    stored: MaskFile, label: StoredLabel, numbers: Mapping[int, str], table: LabelTable | None
+    stored: StoredFile, label: StoredLabel, numbers: Mapping[int, str], table: LabelTable | None
 ) -> LabelName:
     lone = len(stored.labels) == 1
     if label.name is not None and not (lone and _SLICER_DEFAULT.fullmatch(label.name)):
@@ -60,7 +60,8 @@ def _name(
         return LabelName(name=table.numbers[label.value], tool=tool)
     if lone:
         return LabelName(name=stored.stem)
-    layer = f"layer{label.layer}_" if len(stored.layers) > 1 else ""
+    n_layers = len(stored.layers) if isinstance(stored, VoxelFile) else 1
+    layer = f"layer{label.layer}_" if n_layers > 1 else ""
     return LabelName(name=f"{stored.stem}_{layer}{label.value}", is_known=False)
 
 

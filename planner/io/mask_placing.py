@@ -19,10 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import MaskError
-from planner.geometry import Grid, Mask
+from planner.geometry import Grid
 from planner.geometry.lattice import volumes_overlap
-from planner.geometry.resample import MaskTransfer, cover_mask, nearest_mask
-from planner.model import StructureRole
 
 MAX_SHIFT_VOX = 0.5
 """Distance between twin voxels from which a header of equal shape is not believed."""
@@ -60,14 +58,6 @@ def require_same_space(stored: Grid, image: Grid, file: str) -> None:
             where=file,
             fix="Use a mask of this scan, or register the two first.",
         )
-
-
-def placed(
-    inside: NDArray[np.bool_], stored: Grid, image: Grid, role: StructureRole
-) -> MaskTransfer:
-    """The mask on the image grid: nothing of an obstacle is lost; others by nearest voxel."""
-    mask = Mask(grid=stored, inside=inside)
-    return cover_mask(mask, image) if role.is_obstacle else nearest_mask(mask, image)
 
 
 def _same_shape_and_spacing(one: Grid, other: Grid) -> bool:

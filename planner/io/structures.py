@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.errors import MaskError, UnsupportedObjectError
-from planner.geometry import Grid, Mask, Volume
-from planner.geometry.lattice import TransferMethod, copy_voxels, lattice_map
+from planner.geometry import Grid, Volume
+from planner.geometry.lattice import TransferMethod
 from planner.geometry.resample import MaskTransfer
 from planner.io.label_names import (
     LabelTable,
@@ -27,10 +25,11 @@ from planner.io.label_names import (
     meaning_of_name,
     tables_for_names,
 )
-from planner.io.mask_file import MaskFile, StoredLabel, is_mask_file, read_mask_file
+from planner.io.mask_file import READ_HERE, is_mask_file, read_stored_file
 from planner.io.mask_naming import LabelName, names_of_labels, read_label_names
-from planner.io.mask_placing import placed, require_same_space
+from planner.io.mask_placing import require_same_space
 from planner.io.roles import RoleChoice, parse_role, role_and_margin, unknown_name_error
+from planner.io.stored_file import MaskOptions, MeshFrame, StoredFile, StoredLabel
 from planner.model import MaskSource, Structure, StructureRole, StructureSet
 
 __all__ = ["load_structures", "parse_role"]
@@ -57,13 +56,17 @@ def load_structures(
     label_table: str | None = None,
     *,
     label_names: PathLike | Mapping[int, str] | None = None,
+    accept_frame_mismatch: bool = False,
+    fraction_threshold: float | None = None,
+    mesh_frame: MeshFrame | None = None,
 ) -> StructureSet:
     """The structures in segmentation files, on the grid of an image.
 
     Parameters
     ----------
     paths : path or sequence of paths
-        NIfTI, NRRD, .seg.nrrd, MetaImage, or a folder of such files. A file with
+        NIfTI, NRRD, .seg.nrrd, MetaImage, DICOM SEG, RT structure sets, meshes (STL,
+        OBJ, PLY, VTP, VTK), or a folder of such files. A file with
         one label is named by its stem; .seg.nrrd segments and NIfTI label tables
         in the header keep their names.
     like : Volume
@@ -78,6 +81,14 @@ def load_structures(
     label_names : path or mapping of number to name
         The same, from a JSON file ``{"1": "aorta"}`` or a dict of the user's own;
         asked before ``label_table``. Never looked for on its own.
+    accept_frame_mismatch : bool
+        Take masks that refer to another frame of reference than the image's; the plan
+        and every export say so.
+    fraction_threshold : float, optional
+        Share (0 to 1) from which a voxel of a fractional DICOM SEG is inside; by default
+        any share above 0 for obstacles and 0.5 for others.
+    mesh_frame : ``"lps"`` or ``"ras"``, optional
+        Coordinate system of meshes that do not state theirs.
 
     Returns
     -------
@@ -97,7 +108,18 @@ def load_structures(
     """
     user = {n: role_and_margin(c, where=f"role of '{n}'") for n, c in (roles or {}).items()}
     table = label_table_named(label_table) if label_table else None
-    loader = _Loader(image=like.grid, user=user, table=table, numbers=read_label_names(label_names))
+    options = MaskOptions(
+        accept_frame_mismatch=accept_frame_mismatch,
+        fraction_threshold=fraction_threshold,
+        mesh_frame=mesh_frame,
+    )
+    loader = _Loader(
+        volume=like,
+        options=options,
+        user=user,
+        table=table,
+        numbers=read_label_names(label_names),
+    )
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     for path in listed:
         loader.add(Path(path))
@@ -108,13 +130,19 @@ def load_structures(
 class _Loader:
     """What was asked for, and what has been loaded so far."""
 
-    image: Grid
+    volume: Volume
+    options: MaskOptions
     user: UserRoles
     table: LabelTable | None
     numbers: Mapping[int, str]
     structures: dict[str, Structure] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     numbers_used: bool = False
+
+    @property
+    def image(self) -> Grid:
+        """Grid of the image."""
+        return self.volume.grid
 
     def add(self, path: Path) -> None:
         """Load one file, or every mask file of a folder."""
@@ -131,7 +159,7 @@ class _Loader:
         if not files:
             raise UnsupportedObjectError(
                 "the folder has no mask file that is read here",
-                needed="files of type .nii, .nii.gz, .nrrd, .seg.nrrd or .mha",
+                needed=READ_HERE,
                 where=path.name,
             )
         ignored = [p.name for p in entries if p not in files]
@@ -142,7 +170,7 @@ class _Loader:
 
     def _add_file(self, path: Path) -> int:
         """Number of structures that the file added."""
-        stored = read_mask_file(path, self.image.frame)
+        stored = read_stored_file(path, self.volume, self.options)
         require_same_space(stored.grid, self.image, stored.file)
         self.warnings.extend(stored.warnings)
         self._require_memory(stored)
@@ -150,11 +178,10 @@ class _Loader:
         self.numbers_used |= any(n.by_user for _, n in named)
         notes = _Notes()
         n_added = 0
-        placing = _Placing(stored, self.image)
         chosen = [] if self.table is None else [self.table]
         tables = (*chosen, *tables_for_names(n.name for _, n in named))
         for label, name in named:
-            structure = self._structure(stored, label, name, tables, placing, notes)
+            structure = self._structure(stored, label, name, tables, notes)
             if structure is not None:
                 n_added += 1
                 self.structures[structure.name] = structure
@@ -163,11 +190,10 @@ class _Loader:
 
     def _structure(
         self,
-        stored: MaskFile,
+        stored: StoredFile,
         label: StoredLabel,
         name: LabelName,
         tables: tuple[LabelTable, ...],
-        placing: _Placing,
         notes: _Notes,
     ) -> Structure | None:
         self._require_new_name(name.name, stored.file)
@@ -175,7 +201,7 @@ class _Loader:
             notes.nameless.append(name.name)
         meaning = meaning_of_name(name.name, preferred=tables) if name.is_known else None
         role, margin_mm, role_from = self._role(name.name, meaning)
-        moved = placing.moved(label, role)
+        moved = stored.on_grid(label, self.image, role)
         if moved.mask.n_voxels == 0:
             self._require_no_role(name.name, stored.file)
             notes.without_voxels.append(name.name)
@@ -230,7 +256,7 @@ class _Loader:
                 fix="An empty mask would protect nothing: drop its role or give the right mask.",
             )
 
-    def _require_memory(self, stored: MaskFile) -> None:
+    def _require_memory(self, stored: StoredFile) -> None:
         n_masks = len(self.structures) + len(stored.labels)
         n_bytes = n_masks * int(np.prod(self.image.shape_kji, dtype=np.int64))
         if n_bytes > MAX_MASK_BYTES:
@@ -256,30 +282,6 @@ class _Loader:
         )
 
 
-class _Placing:
-    """Masks of one file on the image grid; a label map is reordered only once."""
-
-    def __init__(self, stored: MaskFile, image: Grid) -> None:
-        self._stored, self._image = stored, image
-        self._lattice = lattice_map(stored.grid, image)
-        self._turned: dict[int, NDArray[np.integer[Any]]] = {}
-
-    def moved(self, label: StoredLabel, role: StructureRole) -> MaskTransfer:
-        layer = self._stored.layers[label.layer]
-        if self._lattice is None:
-            return placed(layer == label.value, self._stored.grid, self._image, role)
-        if label.layer not in self._turned:
-            turned = copy_voxels(layer, self._image.shape_kji, self._lattice)
-            self._turned[label.layer] = turned
-        mask = Mask(grid=self._image, inside=self._turned[label.layer] == label.value)
-        return MaskTransfer(
-            mask=mask,
-            method=self._lattice.method,
-            grown_mm=0.0,
-            n_outside=label.n_voxels - mask.n_voxels,
-        )
-
-
 @dataclass(slots=True)
 class _Notes:
     """What one file gave rise to; one warning line for each kind."""
@@ -299,7 +301,7 @@ class _Notes:
         if moved.method is TransferMethod.NEAREST:
             self.sampled[name] = moved.grown_mm
 
-    def lines(self, stored: MaskFile) -> Iterator[str]:
+    def lines(self, stored: StoredFile) -> Iterator[str]:
         if self.nameless:
             yield (
                 f"{stored.file}: labels without a name, avoided with the default margin: "

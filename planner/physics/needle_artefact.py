@@ -134,6 +134,25 @@ def needle_artefact(
     )
 
 
+def tip_overshoots_mm(
+    outer_diameter_mm: float,
+    materials: tuple[Material, ...],
+    acquisition: MRAcquisition,
+    b0_cosines: FloatArray,
+    *,
+    inner_diameter_mm: float = 0.0,
+) -> FloatArray:
+    """Nominal tip overshoot (mm) of many needles by the cosine of their angle to B0, (n,).
+
+    The readout is taken as the worst, so that the ranking does not hang on it.
+    """
+    nominal = max(abs(m.delta_chi_ppm.value) for m in materials)
+    strength = needle_strength_ppm_mm2(nominal, outer_diameter_mm, inner_diameter_mm)
+    hz_mm2 = GYROMAGNETIC_MHZ_PER_T * (acquisition.field_t or 0.0) * strength
+    whole = _Shape(acquisition, None).tip_mm(hz_mm2)
+    return np.asarray(whole * np.cbrt(b0_cosines))
+
+
 class _Shape:
     """The cube-root laws of one acquisition."""
 

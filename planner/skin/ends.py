@@ -156,18 +156,18 @@ def _solid_blocks(
     values: ImageArray, flat_share: ImageArray, factor: IntArray, spacing_kji_mm: FloatArray
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Blocks that are one constant, and the voxels that hold the value filling a face."""
-    is_fill = np.zeros(values.shape, dtype=bool)
-    for axis in range(3):
-        for side in (0, -1):
-            fill = constant_of(np.moveaxis(values, axis, 0)[side])
-            if fill is not None:
-                is_fill |= values == np.float32(fill)
-    solid = flat_share > SOLID_FRAC
-    if is_fill.any():
-        width = np.maximum(3, np.round(FILL_WINDOW_MM / (factor * spacing_kji_mm)[1:])).astype(int)
+    faces = [np.moveaxis(values, axis, 0)[side] for axis in range(3) for side in (0, -1)]
+    width = np.maximum(3, np.round(FILL_WINDOW_MM / (factor * spacing_kji_mm)[1:])).astype(int)
+    solid, is_fill = flat_share > SOLID_FRAC, np.zeros(values.shape, dtype=bool)
+    # One value at a time: the few whole numbers of dim air are not one constant.
+    for fill in {constant_of(face) for face in faces} - {None}:
+        has_value = values == fill
+        share = block_fractions(has_value, factor)
         size = (1, int(width[0]), int(width[1]))
-        fill_share = uniform_filter(block_fractions(is_fill, factor), size, mode="nearest")
-        solid |= fill_share >= FILL_SHARE
+        of_fill = uniform_filter(share, size, mode="nearest") >= FILL_SHARE
+        if of_fill.any():
+            solid |= of_fill
+            is_fill |= has_value
     return _opened_in_plane(solid), is_fill
 
 
