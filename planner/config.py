@@ -38,6 +38,12 @@ class PlanSettings(BaseModel):
         Structure name to ``"ROLE"`` or ``"ROLE:MARGIN_MM"``.
     label_names, label_table
         File with the names of label values; name of a known segmenter's table.
+    mesh_frame : ``"lps"`` or ``"ras"``
+        Of surface meshes whose files do not say it.
+    accept_frame_mismatch : bool
+        Take masks that state another frame of reference than the image.
+    seg_threshold : float
+        Share from which a voxel of a fractional DICOM SEG is inside, above 0 to 1.
     needle : str
         ``"22G-90"``.
     throw_mm, entry_spacing_mm, min_separation_mm : float
@@ -69,6 +75,9 @@ class PlanSettings(BaseModel):
     roles: dict[str, StrictStr] = Field(default_factory=dict)
     label_names: Path | None = None
     label_table: StrictStr | None = None
+    mesh_frame: Literal["lps", "ras"] | None = None
+    accept_frame_mismatch: bool = False
+    seg_threshold: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     needle: StrictStr | None = None
     throw_mm: Annotated[Millimetres, Field(ge=0.0, le=50.0)] | None = None
     top: Annotated[StrictInt, Field(ge=1, le=1000)] = 10

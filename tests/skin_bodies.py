@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 
 from planner.geometry import FrameId, Grid, ImageSource, Volume
 
@@ -99,3 +100,27 @@ def mr_volume(grid: Grid, values: np.ndarray, modality: str = "MR") -> Volume:
         values=np.round(values).astype(np.int16),
         source=ImageSource(modality=modality, description="synthetic"),
     )
+
+
+def ct_signal(points_lps_mm: np.ndarray, *, width_mm: float = 1.7, seed: int = 5) -> np.ndarray:
+    """The trunk in HU, with noise, in air."""
+    hu = -1000.0 + 900.0 * cover(TRUNK, points_lps_mm, width_mm)
+    hu += 150.0 * cover(TRUNK.shrunk(20.0), points_lps_mm, width_mm)
+    return hu + 15.0 * np.random.default_rng(seed).standard_normal(hu.shape)
+
+
+def padded(values: np.ndarray, seen: np.ndarray, fill: float, *, soft: bool) -> np.ndarray:
+    """``values`` where ``seen``, else a constant; ``soft`` blurs the edge as interpolation does."""
+    mixed = np.where(seen, values, fill)
+    if not soft:
+        return mixed
+    square = np.ones((1, 3, 3), dtype=bool)
+    edge = ndimage.binary_dilation(~seen, square) & ndimage.binary_dilation(seen, square)
+    return np.where(edge, ndimage.uniform_filter(mixed, (1, 3, 3)), mixed)
+
+
+def with_strays(values: np.ndarray, seen: np.ndarray, share: float = 0.15) -> np.ndarray:
+    """Single small values in the fill, as resampling leaves them."""
+    rng = np.random.default_rng(9)
+    is_stray = ~seen & (rng.random(values.shape) < share)
+    return np.where(is_stray, values + rng.integers(1, 4, values.shape), values)

@@ -30,7 +30,33 @@ Structures = Annotated[
     typer.Option(
         "--structures",
         metavar="FILE",
-        help="Masks: NIfTI, NRRD, MHA or Slicer .seg.nrrd. Repeatable.",
+        help="Masks: NIfTI, NRRD, MHA, Slicer .seg.nrrd, DICOM SEG, RT structure set, or a "
+        "surface mesh (STL, OBJ, PLY, VTP, VTK). Repeatable.",
+    ),
+]
+
+AcceptFrameMismatch = Annotated[
+    bool,
+    typer.Option(
+        "--accept-frame-mismatch",
+        help="Take masks that state another frame of reference than the image; the plan says so.",
+    ),
+]
+
+SegThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--seg-threshold",
+        metavar="SHARE",
+        help="Share of a voxel (0 to 1) that counts as inside in a fractional DICOM SEG; "
+        "by default any share for structures to avoid, 0.5 for others.",
+    ),
+]
+
+MeshFrame = Annotated[
+    Literal["lps", "ras"] | None,
+    typer.Option(
+        "--mesh-frame", help="Coordinate system of surface meshes whose files do not say it."
     ),
 ]
 
@@ -124,6 +150,9 @@ def plan(
     label_table: Annotated[
         str | None, typer.Option(metavar="NAME", help="Table of a known segmenter's labels.")
     ] = None,
+    mesh_frame: MeshFrame = None,
+    accept_frame_mismatch: AcceptFrameMismatch = False,
+    seg_threshold: SegThreshold = None,
     needle: Annotated[
         str | None, typer.Option(metavar="GAUGE-LENGTH", help="For example 22G-90.")
     ] = None,
@@ -188,6 +217,9 @@ def plan(
         "structures": structures,
         "label_names": label_names,
         "label_table": label_table,
+        "mesh_frame": mesh_frame,
+        "accept_frame_mismatch": accept_frame_mismatch or None,
+        "seg_threshold": seg_threshold,
         "needle": needle,
         "throw_mm": throw_mm,
         "top": top,
@@ -227,6 +259,9 @@ def verify(
     label_table: Annotated[
         str | None, typer.Option(metavar="NAME", help="Table of a known segmenter's labels.")
     ] = None,
+    mesh_frame: MeshFrame = None,
+    accept_frame_mismatch: AcceptFrameMismatch = False,
+    seg_threshold: SegThreshold = None,
     procedure: Annotated[
         str | None,
         typer.Option(metavar="FILE.toml", help="Your own procedure, if the plan used one."),
@@ -243,6 +278,9 @@ def verify(
         structures=tuple(structures or ()),
         label_names=label_names,
         label_table=label_table,
+        mesh_frame=mesh_frame,
+        accept_frame_mismatch=accept_frame_mismatch,
+        seg_threshold=seg_threshold,
         procedure=procedure,
     )
     return run_command(lambda console: run_verify(console, request, as_json=as_json), quiet=quiet)

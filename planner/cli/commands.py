@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from planner.cli.console import Console
 from planner.cli.runner import ExitCode
+from planner.errors import ConfigError
 
 
 def run_inspect(console: Console, path: Path, *, as_json: bool) -> ExitCode:
@@ -24,7 +26,10 @@ def run_inspect(console: Console, path: Path, *, as_json: bool) -> ExitCode:
 
 
 if TYPE_CHECKING:
+    from planner.geometry import Volume
     from planner.io.plan_document import PlanDocument
+    from planner.io.roles import RoleChoice
+    from planner.model import StructureSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +41,15 @@ class VerifyRequest:
     structures: tuple[Path, ...]
     label_names: Path | None
     label_table: str | None
+    mesh_frame: Literal["lps", "ras"] | None
+    accept_frame_mismatch: bool
+    seg_threshold: float | None
     procedure: str | None
 
 
 def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> ExitCode:
     """OK when every claim of the plan is confirmed."""
-    from planner.io import load_plan, load_structures, load_volume
+    from planner.io import load_plan, load_volume
     from planner.protocols import load_protocol
     from planner.verify import structures_as_planned, verify_plan
 
@@ -58,13 +66,7 @@ def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> Ex
             allow_unknown_frame=document.frame.frame_of_reference_uid is None,
         )
     with console.stage("reading the structures"):
-        structures = load_structures(
-            list(request.structures),
-            like=volume,
-            roles={},
-            label_table=request.label_table,
-            label_names=request.label_names,
-        )
+        structures = _structures_of(request, document, volume)
     protocol = None if request.procedure is None else load_protocol(request.procedure)
     with console.stage("verifying"):
         report = verify_plan(
@@ -72,6 +74,43 @@ def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> Ex
         )
     console.result(_json(report.to_json_dict()) if as_json else report.to_text())
     return ExitCode.OK if report.ok else ExitCode.NOT_FEASIBLE
+
+
+def _structures_of(request: VerifyRequest, document: PlanDocument, volume: Volume) -> StructureSet:
+    """The structures in the roles that the user gave when the plan was made.
+
+    By its role a contour, a mesh or a mask on another grid is covered or sampled. Where a
+    structure of the plan is not in the files, the verification tells that, not the loader.
+    A target that is covered became one after loading (``--target structure:NAME``).
+    """
+    from planner.geometry.lattice import TransferMethod
+    from planner.io import load_structures
+
+    chosen = {
+        record.name: (record.role, record.own_margin_mm)
+        for record in document.structures
+        if record.role_from == "user"
+        and (record.role.is_obstacle or record.method != TransferMethod.COVER)
+    }
+
+    was_accepted = any(record.frame_mismatch for record in document.structures)
+
+    def loaded(roles: Mapping[str, RoleChoice]) -> StructureSet:
+        return load_structures(
+            list(request.structures),
+            like=volume,
+            roles=roles,
+            label_table=request.label_table,
+            label_names=request.label_names,
+            mesh_frame=request.mesh_frame,
+            accept_frame_mismatch=request.accept_frame_mismatch or was_accepted,
+            fraction_threshold=request.seg_threshold,
+        )
+
+    try:
+        return loaded(chosen)
+    except ConfigError:
+        return loaded({})
 
 
 def _series_of(document: PlanDocument, image: Path) -> str | None:

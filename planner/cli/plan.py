@@ -199,6 +199,9 @@ def _loaded_structures(console: Console, volume: Volume, request: _Request) -> S
             roles=dict(request.roles),
             label_table=settings.label_table,
             label_names=settings.label_names,
+            mesh_frame=settings.mesh_frame,
+            accept_frame_mismatch=settings.accept_frame_mismatch,
+            fraction_threshold=settings.seg_threshold,
         )
 
 

@@ -108,7 +108,9 @@ def contours_at_centres(stacks: Sequence[SlabStack], grid: Grid) -> MaskTransfer
             if not one.stack.is_parallel:
                 low, high = slab.own_low_mm, slab.own_high_mm
                 fine, pixels = _fine_plane(one.stack, slab, (low, high), grid, None)
-                grown_mm = max(grown_mm, float(np.linalg.norm(spacing)) / 2 + _diagonal_mm(fine) / 2)
+                grown_mm = max(
+                    grown_mm, float(np.linalg.norm(spacing)) / 2 + _diagonal_mm(fine) / 2
+                )
                 _place(nearest_mask, fine, pixels, grid, inside)
                 continue
             first = max(0, int(np.ceil(slab.own_low_mm / spacing[0] - OVERLAP_TOL_VOX)))

@@ -30,8 +30,8 @@ def mark_edges(  # type: ignore[no-untyped-def]
             previous = m
             if v0 > v1:
                 v0, u0, v1, u1 = v1, u1, v0, u0
-            first = int(math.ceil(max(v0 - half_v, 0.0)))
-            last = int(math.floor(min(v1 + half_v, n_v - 1.0)))
+            first = math.ceil(max(v0 - half_v, 0.0))
+            last = math.floor(min(v1 + half_v, n_v - 1.0))
             for row in range(first, last + 1):
                 at0, at1 = u0, u1
                 if v1 > v0:
@@ -40,8 +40,8 @@ def mark_edges(  # type: ignore[no-untyped-def]
                         at0 = u0 + (row - half_v - v0) * slope
                     if row + half_v < v1:
                         at1 = u0 + (row + half_v - v0) * slope
-                low = int(math.ceil(max(min(at0, at1) - half_u, 0.0)))
-                high = int(math.floor(min(max(at0, at1) + half_u, n_u - 1.0)))
+                low = math.ceil(max(min(at0, at1) - half_u, 0.0))
+                high = math.floor(min(max(at0, at1) + half_u, n_u - 1.0))
                 for column in range(low, high + 1):
                     out[row, column] = True
 
@@ -69,12 +69,12 @@ def windings(  # type: ignore[no-untyped-def]
         if v0 == v1:
             continue
         slope = (u1 - u0) / (v1 - v0)
-        first = int(math.ceil(max(v0, 0.0)))
-        last = int(math.ceil(min(v1, float(n_v)))) - 1
+        first = math.ceil(max(v0, 0.0))
+        last = math.ceil(min(v1, float(n_v))) - 1
         for row in range(first, last + 1):
             crossed = u0 + (row - v0) * slope
             if crossed <= n_u - 1:
-                out[row, int(math.ceil(max(crossed, 0.0)))] += turn
+                out[row, math.ceil(max(crossed, 0.0))] += turn
     for row in range(n_v):
         total = 0
         for column in range(n_u):
@@ -122,6 +122,36 @@ def _edges_meet(p0, p1, q0, q1, slack):  # type: ignore[no-untyped-def]  # pragm
 
 
 @nb.njit(cache=True, nogil=True)
+def _outlines_meet(  # type: ignore[no-untyped-def]
+    points, starts, a, b, low, high, slack, max_pairs
+):  # pragma: no cover - compiled
+    """Whether an edge of polygon ``a`` meets one of ``b``, and how many pairs it took.
+
+    With more than ``max_pairs`` to compare, they are said to meet.
+    """
+    n_pairs = starts[a + 1] - starts[a]
+    p0 = starts[a + 1] - 1
+    for p1 in range(starts[a], starts[a + 1]):
+        if n_pairs > max_pairs:
+            return True, n_pairs
+        start, p0 = p0, p1
+        off = False
+        for axis in range(2):
+            one, two = points[start, axis], points[p1, axis]
+            if min(one, two) > high[b, axis] + slack or max(one, two) < low[b, axis] - slack:
+                off = True
+        if off:
+            continue
+        n_pairs += starts[b + 1] - starts[b]
+        q0 = starts[b + 1] - 1
+        for q1 in range(starts[b], starts[b + 1]):
+            if _edges_meet(points[start], points[p1], points[q0], points[q1], slack):
+                return True, n_pairs
+            q0 = q1
+    return n_pairs > max_pairs, n_pairs
+
+
+@nb.njit(cache=True, nogil=True)
 def nesting(  # type: ignore[no-untyped-def]
     points, starts, low, high, slack, max_pairs, depth, meets
 ):  # pragma: no cover - compiled
@@ -138,14 +168,9 @@ def nesting(  # type: ignore[no-untyped-def]
         Pairs of edges compared at most; from then on polygons whose boxes overlap meet.
     depth : (m,) int, meets : (m,) bool
         Written.
-
-    Returns
-    -------
-    bool
-        Whether all pairs were compared.
     """
     n_polygons = starts.size - 1
-    n_pairs = 0
+    left = max_pairs
     for a in range(n_polygons):
         for b in range(a + 1, n_polygons):
             apart = False
@@ -154,31 +179,8 @@ def nesting(  # type: ignore[no-untyped-def]
                     apart = True
             if apart:
                 continue
-            n_pairs += starts[a + 1] - starts[a]
-            met = n_pairs > max_pairs
-            p0 = starts[a + 1] - 1
-            for p1 in range(starts[a], starts[a + 1]):
-                if met:
-                    break
-                start, p0 = p0, p1
-                off = False
-                for axis in range(2):
-                    one, two = points[start, axis], points[p1, axis]
-                    if min(one, two) > high[b, axis] + slack:
-                        off = True
-                    if max(one, two) < low[b, axis] - slack:
-                        off = True
-                if off:
-                    continue
-                n_pairs += starts[b + 1] - starts[b]
-                q0 = starts[b + 1] - 1
-                for q1 in range(starts[b], starts[b + 1]):
-                    if _edges_meet(points[start], points[p1], points[q0], points[q1], slack):
-                        met = True
-                        break
-                    q0 = q1
-                if n_pairs > max_pairs:
-                    met = True
+            met, n_pairs = _outlines_meet(points, starts, a, b, low, high, slack, left)
+            left -= n_pairs
             if met:
                 meets[a] = True
                 meets[b] = True
@@ -188,5 +190,3 @@ def nesting(  # type: ignore[no-untyped-def]
                 depth[b] += 1
             elif winding_about(points, starts[b], starts[b + 1], at_a[0], at_a[1]) != 0:
                 depth[a] += 1
-    return n_pairs <= max_pairs
-

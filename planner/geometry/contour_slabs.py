@@ -267,5 +267,3 @@ def _axes_of(contour: FloatArray, number: int, image: Grid) -> Grid:
 def _area_mm2(contour: FloatArray) -> float:
     following = np.roll(contour, -1, axis=0)
     return float(np.linalg.norm(np.cross(contour - contour[0], following - contour[0]).sum(axis=0)))
-
-

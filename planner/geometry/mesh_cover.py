@@ -36,6 +36,7 @@ SAME_POINT_MM = 1e-5
 """Corners that agree this well are one point, when edges are matched."""
 
 _LEAST_SLICES = 8
+_FAR = 1e18
 _HASH_FACTORS = tuple(
     np.uint64(f) for f in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
@@ -79,7 +80,7 @@ class TriangleMesh:
         Corners within ``SAME_POINT_MM`` are taken as one point; triangles that are only
         a line or a point then have no part in the surface.
         """
-        rounded = np.rint(self.points_lps_mm / SAME_POINT_MM).astype(np.int64)
+        rounded = np.clip(np.rint(self.points_lps_mm / SAME_POINT_MM), -_FAR, _FAR).astype(np.int64)
         same = _numbered_rows(rounded)[self.triangles]
         a, b, c = same.T
         flat = (a == b) | (b == c) | (c == a)
@@ -195,9 +196,7 @@ def _bounds(kji: FloatArray, triangles: IntArray) -> tuple[FloatArray, FloatArra
     return np.array([c.min() for c in columns]), np.array([c.max() for c in columns])
 
 
-def _reached(
-    kji: FloatArray, triangles: IntArray, grid: Grid
-) -> tuple[slice, slice, slice] | None:
+def _reached(kji: FloatArray, triangles: IntArray, grid: Grid) -> tuple[slice, slice, slice] | None:
     """The part of the volume around the mesh, with a free layer wherever the volume has one."""
     if len(triangles) == 0:
         return None
@@ -240,9 +239,7 @@ def _mark(kji: FloatArray, triangles: IntArray, half: FloatArray, out: BoolArray
     )
 
 
-def _crossings(
-    kji: FloatArray, triangles: IntArray, shape: tuple[int, ...]
-) -> NDArray[np.int32]:
+def _crossings(kji: FloatArray, triangles: IntArray, shape: tuple[int, ...]) -> NDArray[np.int32]:
     from planner.geometry.mesh_kernels import add_crossings
 
     out = np.zeros(shape, np.int32)

@@ -65,8 +65,8 @@ def mark_triangles(  # type: ignore[no-untyped-def]
         a, b, c = points[triangles[t, 0]], points[triangles[t, 1]], points[triangles[t, 2]]
         bottom = min(a[0], b[0], c[0])
         top = max(a[0], b[0], c[0])
-        first_k = int(math.ceil(max(bottom - half[0], float(low_k))))
-        last_k = int(math.floor(min(top + half[0], high_k - 1.0)))
+        first_k = math.ceil(max(bottom - half[0], float(low_k)))
+        last_k = math.floor(min(top + half[0], high_k - 1.0))
         if first_k > last_k:
             continue
         triangle[0], triangle[1], triangle[2] = a, b, c
@@ -78,8 +78,8 @@ def mark_triangles(  # type: ignore[no-untyped-def]
             for m in range(1, n):
                 bottom = min(bottom, in_slice[m, 1])
                 top = max(top, in_slice[m, 1])
-            first_j = int(math.ceil(max(bottom - half[1], 0.0)))
-            last_j = int(math.floor(min(top + half[1], n_j - 1.0)))
+            first_j = math.ceil(max(bottom - half[1], 0.0))
+            last_j = math.floor(min(top + half[1], n_j - 1.0))
             for j in range(first_j, last_j + 1):
                 n_row = _clipped(in_slice, n, 1, j - half[1], j + half[1], spare, in_row)
                 if n_row == 0:
@@ -88,8 +88,8 @@ def mark_triangles(  # type: ignore[no-untyped-def]
                 for m in range(1, n_row):
                     left = min(left, in_row[m, 2])
                     right = max(right, in_row[m, 2])
-                first_i = int(math.ceil(max(left - half[2], 0.0)))
-                last_i = int(math.floor(min(right + half[2], n_i - 1.0)))
+                first_i = math.ceil(max(left - half[2], 0.0))
+                last_i = math.floor(min(right + half[2], n_i - 1.0))
                 for i in range(first_i, last_i + 1):
                     out[k, j, i] = True
 
@@ -115,12 +115,12 @@ def add_crossings(  # type: ignore[no-untyped-def]
     n_j, n_i = out.shape[1], out.shape[2]
     for t in range(triangles.shape[0]):
         a, b, c = points[triangles[t, 0]], points[triangles[t, 1]], points[triangles[t, 2]]
-        first_k = int(math.ceil(max(min(a[0], b[0], c[0]), float(low_k))))
-        last_k = int(math.floor(min(max(a[0], b[0], c[0]), high_k - 1.0)))
+        first_k = math.ceil(max(min(a[0], b[0], c[0]), float(low_k)))
+        last_k = math.floor(min(max(a[0], b[0], c[0]), high_k - 1.0))
         if first_k > last_k:
             continue
-        first_j = int(math.ceil(max(min(a[1], b[1], c[1]), 0.0)))
-        last_j = int(math.floor(min(max(a[1], b[1], c[1]), n_j - 1.0)))
+        first_j = math.ceil(max(min(a[1], b[1], c[1]), 0.0))
+        last_j = math.floor(min(max(a[1], b[1], c[1]), n_j - 1.0))
         for k in range(first_k, last_k + 1):
             for j in range(first_j, last_j + 1):
                 turn = _crossing(a, b, c, float(k), float(j))
@@ -134,7 +134,7 @@ def add_crossings(  # type: ignore[no-untyped-def]
                     continue
                 at = (wa * a[2] + wb * b[2] + wc * c[2]) / total
                 if at <= n_i - 1:
-                    out[k, j, int(math.ceil(max(at, 0.0)))] += turn
+                    out[k, j, math.ceil(max(at, 0.0))] += turn
     for k in range(low_k, high_k):
         for j in range(n_j):
             total_in = 0

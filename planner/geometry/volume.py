@@ -43,6 +43,8 @@ class ImageSource:
     mr: Mapping[str, object] = field(default_factory=dict)
     """Acquisition values read from the header, keys with unit suffix."""
     files: tuple[str, ...] = ()
+    sop_instance_uids: frozenset[str] = frozenset()
+    """Of the DICOM instances, for masks that refer to them."""
     warnings: tuple[str, ...] = ()
     """Texts for people; an ``ImageWarning`` among them has a code of its own."""
 

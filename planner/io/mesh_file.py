@@ -80,7 +80,9 @@ def read_mesh_file(path: Path, image: Volume, options: MaskOptions) -> MeshFile:
     try:
         mesh = TriangleMesh(points, raw.triangles)
     except GeometryError as error:
-        raise MaskError(error.what, seen=error.seen, needed=error.needed, where=path.name) from error
+        raise MaskError(
+            error.what, seen=error.seen, needed=error.needed, where=path.name
+        ) from error
     n_open = mesh.n_open_edges()
     return MeshFile(
         file=path.name,
@@ -125,9 +127,7 @@ def _frame(raw: RawMesh, asked: str | None, file: str) -> str:
     return frame
 
 
-def _warnings(
-    raw: RawMesh, mesh: TriangleMesh, n_open: int, grid: Grid, file: str
-) -> list[str]:
+def _warnings(raw: RawMesh, mesh: TriangleMesh, n_open: int, grid: Grid, file: str) -> list[str]:
     notes = []
     size_mm = _extent_mm(mesh, file)
     if size_mm < SMALL_EXTENT_MM:
@@ -140,11 +140,13 @@ def _warnings(
     if n_open:
         notes.append(
             f"{file}: the surface is not closed ({n_open} open edges); to avoid it, its shell "
-            "counts and what the shell encloses on the image's voxels: its inside may be unprotected"
+            "counts and what it encloses on the image's voxels: its inside may be unprotected"
         )
     outside = part_outside(mesh, grid)
     if outside > 0.0:
-        notes.append(f"{file}: {max(outside, 0.001):.1%} of the surface is outside the image volume")
+        notes.append(
+            f"{file}: {max(outside, 0.001):.1%} of the surface is outside the image volume"
+        )
     return notes
 
 

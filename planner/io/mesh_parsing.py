@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from planner.errors import MaskError
 from planner.geometry.frames import FloatArray
 
-MESH_SUFFIXES = (".stl", ".obj", ".ply", ".vtp", ".vtk")
-
 MAX_FILE_BYTES = 1_500_000_000
 """Five million triangles are 250 MB as binary and 1.3 GB as text."""
 
@@ -123,7 +121,15 @@ def _by_vtk(path: Path, kind: str, size: int) -> RawMesh:
         result = Path(folder) / "mesh.npz"
         try:
             done = subprocess.run(
-                [sys.executable, "-P", str(program), kind, str(path.resolve()), str(result), str(memory)],
+                [
+                    sys.executable,
+                    "-P",
+                    str(program),
+                    kind,
+                    str(path.resolve()),
+                    str(result),
+                    str(memory),
+                ],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=READING_SECONDS,
@@ -133,7 +139,8 @@ def _by_vtk(path: Path, kind: str, size: int) -> RawMesh:
             raise _unreadable(path, f"not done after {READING_SECONDS} s") from error
         if done.returncode != 0 or not result.is_file():
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise _unreadable(path, lines[-1][:200] if lines else f"code {done.returncode}")
+            ended = f"the reader broke down (code {done.returncode})"
+            raise _unreadable(path, lines[-1][:200] if lines else ended)
         with np.load(result, allow_pickle=False) as found:
             points, triangles = found["points"], found["triangles"]
             n_other, in_data = int(found["n_other"]), str(found["space"])
@@ -165,4 +172,9 @@ def _two_spaces(file: str, spaces: set[str]) -> MaskError:
 
 
 def _unreadable(path: Path, why: str) -> MaskError:
-    return MaskError("the mesh file cannot be read", seen=why, where=path.name)
+    return MaskError(
+        "the mesh file cannot be read",
+        seen=why,
+        where=path.name,
+        fix="It is cut off or damaged: export it again, as binary STL if you can.",
+    )

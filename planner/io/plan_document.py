@@ -137,6 +137,8 @@ class StructureRecord(_Part):
     label_value: int | None = None
     segment_name: str | None = None
     file_sha256: Sha256OrEmpty = ""
+    frame_mismatch: str | None = None
+    """What does not agree between the mask's and the image's frame, accepted by the user."""
     coverage: CoverageRecord
 
 

@@ -186,6 +186,7 @@ def _structure(structure: Structure, use: StructureUse | None) -> StructureRecor
         method=source.method,
         grown_mm=float(source.grown_mm),
         role_from=source.role_from,
+        frame_mismatch=source.frame_mismatch,
         tool=source.tool,
         label_value=source.label_value,
         segment_name=source.segment_name,

@@ -38,6 +38,10 @@ from planner.model import StructureRole
 _NO_STRUCTURE_TYPES = ("ISOCENTER", "REGISTRATION")
 """Points of these types mark a place of the treatment machine, not of the anatomy."""
 
+_MEANINGS = {"EXTERNAL": "body", "GTV": "target", "CTV": "target", "PTV": "target"}
+"""What interpreted types say of a structure whose name says nothing. The others, ORGAN among
+them, say nothing that would let the needle closer."""
+
 _SAME_DIRECTION = 0.999
 _SPARSE = 1.5
 """Contour planes farther apart than this many slices of the image are told."""
@@ -91,8 +95,8 @@ def read_contour_file(path: Path, image: Volume, options: MaskOptions) -> Contou
     notes.extend(_outside_notes(rois.values(), image.grid, path.name))
     references = ImageReferences(
         frame_of_reference_uid=_main_frame(content, image),
-        series_instance_uids=content.series_uids,
-        sop_instance_uids=content.sop_uids,
+        series_instance_uids=frozenset(content.series_uids),
+        sop_instance_uids=frozenset(content.sop_uids),
     )
     return ContourFile(
         file=path.name,
@@ -110,7 +114,13 @@ def read_contour_file(path: Path, image: Volume, options: MaskOptions) -> Contou
 
 def _label(roi: RoiContours) -> StoredLabel:
     n_points = sum(len(c) for c in (*roi.closed, *roi.lines))
-    return StoredLabel(layer=0, value=roi.number, name=roi.name, n_voxels=n_points)
+    return StoredLabel(
+        layer=0,
+        value=roi.number,
+        name=roi.name,
+        n_voxels=n_points,
+        meaning=_MEANINGS.get(roi.interpreted_type),
+    )
 
 
 # ---------------------------------------------------------------- planes and directions
@@ -146,9 +156,7 @@ def _usual_steps(stacks: Sequence[ContourStack]) -> tuple[tuple[FloatArray, floa
     return tuple((normal, step) for normal, step in usual if step is not None)
 
 
-def _step_like(
-    stack: ContourStack, steps: Iterable[tuple[FloatArray, float]]
-) -> float | None:
+def _step_like(stack: ContourStack, steps: Iterable[tuple[FloatArray, float]]) -> float | None:
     for normal, step in steps:
         if abs(normal @ stack.normal_lps) > _SAME_DIRECTION:
             return step

@@ -137,7 +137,9 @@ def _parsed(dataset: Dataset, file: str) -> RtStructures:
         number = _number(item, "ReferencedROINumber", file)
         if number not in rois:
             rois[number] = RoiContours(number=number, name=None)
-            notes.append(f"{file}: contours refer to ROI number {number}, which the file does not name")
+            notes.append(
+                f"{file}: contours refer to ROI number {number}, which the file does not name"
+            )
         _add_contours(rois[number], item, budget)
     for item in _items(dataset, "RTROIObservationsSequence"):
         roi = rois.get(_number(item, "ReferencedROINumber", file))
@@ -148,9 +150,11 @@ def _parsed(dataset: Dataset, file: str) -> RtStructures:
     frames, series, sops = _references(dataset)
     return RtStructures(
         rois=tuple(rois.values()),
-        frame_uids=tuple(dict.fromkeys([*(r.frame_uid for r in rois.values() if r.frame_uid), *frames])),
+        frame_uids=tuple(
+            dict.fromkeys([*(r.frame_uid for r in rois.values() if r.frame_uid), *frames])
+        ),
         series_uids=tuple(series),
-        sop_uids=tuple(dict.fromkeys([*sops, *budget.sop_uids])),
+        sop_uids=tuple(u for u in dict.fromkeys([*sops, *budget.sop_uids]) if u),
         warnings=tuple(notes),
     )
 

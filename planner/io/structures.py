@@ -18,6 +18,7 @@ from planner.errors import MaskError, UnsupportedObjectError
 from planner.geometry import Grid, Volume
 from planner.geometry.lattice import TransferMethod
 from planner.geometry.resample import MaskTransfer
+from planner.io.dicom_seg import require_threshold
 from planner.io.label_names import (
     LabelTable,
     NameMeaning,
@@ -28,6 +29,7 @@ from planner.io.label_names import (
 from planner.io.mask_file import READ_HERE, is_mask_file, read_stored_file
 from planner.io.mask_naming import LabelName, names_of_labels, read_label_names
 from planner.io.mask_placing import require_same_space
+from planner.io.references import frame_mismatch, reference_notes
 from planner.io.roles import RoleChoice, parse_role, role_and_margin, unknown_name_error
 from planner.io.stored_file import MaskOptions, MeshFrame, StoredFile, StoredLabel
 from planner.model import MaskSource, Structure, StructureRole, StructureSet
@@ -108,6 +110,7 @@ def load_structures(
     """
     user = {n: role_and_margin(c, where=f"role of '{n}'") for n, c in (roles or {}).items()}
     table = label_table_named(label_table) if label_table else None
+    require_threshold(fraction_threshold)
     options = MaskOptions(
         accept_frame_mismatch=accept_frame_mismatch,
         fraction_threshold=fraction_threshold,
@@ -171,7 +174,14 @@ class _Loader:
     def _add_file(self, path: Path) -> int:
         """Number of structures that the file added."""
         stored = read_stored_file(path, self.volume, self.options)
+        mismatch = frame_mismatch(
+            stored, self.volume, is_accepted=self.options.accept_frame_mismatch
+        )
         require_same_space(stored.grid, self.image, stored.file)
+        if mismatch is None:
+            self.warnings.extend(reference_notes(stored, self.volume))
+        else:
+            self.warnings.append(f"{stored.file}: frame mismatch ACCEPTED by the user: {mismatch}")
         self.warnings.extend(stored.warnings)
         self._require_memory(stored)
         named = names_of_labels(stored, self.numbers, self.table)
@@ -181,7 +191,7 @@ class _Loader:
         chosen = [] if self.table is None else [self.table]
         tables = (*chosen, *tables_for_names(n.name for _, n in named))
         for label, name in named:
-            structure = self._structure(stored, label, name, tables, notes)
+            structure = self._structure(stored, label, name, tables, notes, mismatch)
             if structure is not None:
                 n_added += 1
                 self.structures[structure.name] = structure
@@ -195,11 +205,14 @@ class _Loader:
         name: LabelName,
         tables: tuple[LabelTable, ...],
         notes: _Notes,
+        mismatch: str | None,
     ) -> Structure | None:
         self._require_new_name(name.name, stored.file)
-        if not name.is_known:
+        if not name.is_known and name.name not in self.user:
             notes.nameless.append(name.name)
         meaning = meaning_of_name(name.name, preferred=tables) if name.is_known else None
+        if meaning is None and label.meaning:
+            meaning = meaning_of_name(label.meaning, preferred=tables)
         role, margin_mm, role_from = self._role(name.name, meaning)
         moved = stored.on_grid(label, self.image, role)
         if moved.mask.n_voxels == 0:
@@ -226,6 +239,7 @@ class _Loader:
                 method=moved.method.value,
                 grown_mm=moved.grown_mm,
                 sha256=stored.sha256,
+                frame_mismatch=mismatch,
                 role_from=role_from,
             ),
         )

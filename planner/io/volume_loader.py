@@ -129,6 +129,7 @@ def _volume_of(entry: CatalogueEntry) -> Volume:
         patient_position=entry.patient_position,
         mr=dict(entry.mr),
         files=tuple(dict.fromkeys(str(h.file) for h in entry.slices)),
+        sop_instance_uids=frozenset(h.sop_instance_uid for h in entry.slices) - {""},
         warnings=warnings,
     )
     return Volume(grid=entry.grid, values=read_values(entry.slices), source=source)

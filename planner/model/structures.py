@@ -44,6 +44,9 @@ class MaskSource:
         Bound on how far the mask may have grown on its way to the image grid.
     sha256 : str
         Of the file.
+    frame_mismatch : str or None
+        What does not agree between the file's frame of reference and the image's, where the
+        user accepted that.
     role_from : str
         Who decided the role: ``"user"``, ``"table TotalSegmentator/total"``, ``"default"``.
     """
@@ -56,6 +59,7 @@ class MaskSource:
     method: str = "same grid"
     grown_mm: float = 0.0
     sha256: str = ""
+    frame_mismatch: str | None = None
     role_from: str = "default"
 
 

@@ -27,7 +27,7 @@ _MOST_SKEW_MM = 10.0
 _SPARSE_PER_AXIS = 60
 
 _MIDDLE_BONE = re.compile(r"vertebra|sacrum|coccyx|spine|(^|[^a-z0-9])[ctls][0-9]{1,2}$", re.I)
-_ONE_SIDED = re.compile(r"(^|[^a-z])(left|right|l|r)([^a-z]|$)", re.I)
+_ONE_SIDED = re.compile(r"(^|[^a-z])(left|right|l|r)([^a-z0-9]|$)", re.I)
 
 
 class Midline:

@@ -59,7 +59,7 @@ of a body follows by chance."""
 
 _SECTOR_DEG = 5.0
 
-_MOST_CENTRES, _MOST_POINTS = 4000, 40_000
+_MOST_CENTRES, _MOST_POINTS = 800, 12_000
 _LEAST_NEIGHBOURS = 12
 
 

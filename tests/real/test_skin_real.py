@@ -97,10 +97,40 @@ def test_small_field_of_view_prostate_axial_has_anterior_skin_only(shared_data: 
     found = find_body(volume)
     entries = skin_entries(found)
     assert {"k0", "k1", "j1", "i0", "i1"} <= set(found.cut_faces)
-    assert 500 < len(entries) < 10_000
+    assert 300 < len(entries) < 2000
     assert entries.voxel_kji[:, 1].max() < 60  # rows: all in front
     assert looking(entries, (0.0, 1.0, 0.0)) == 0
     assert found.body_frac > 0.95
+
+
+def test_no_entry_beside_the_padding_of_the_prostate_axial(shared_data: Path) -> None:
+    """Zeros at the border: column 0, five to seven columns on the right (with stray values), row 0."""
+    volume = dicom(shared_data / "prostatex_0000_pelvis_mr" / "4.000000-t2tsetra-00702")
+    assert not volume.values[:, :, 0].any()
+    assert np.mean(volume.values[:, :, 379:] < 10) > 0.98
+    found = find_body(volume)
+    entries = skin_entries(found)
+    assert not found.imaged.inside[:, :, 379:].any()
+    step_mm = 0.5
+    column, row = entries.voxel_kji[:, 2], entries.voxel_kji[:, 1]
+    assert (column * step_mm).min() > 5.0
+    assert ((377 - column) * step_mm).min() > 5.0
+    assert row.min() * step_mm > 5.0
+    # Real skin: dark but measured outside, bright inside.
+    out_mm, in_mm = np.arange(2.5, 7.6, 1.0), np.arange(3.0, 8.0, 1.0)
+    air, tissue = (_values_along(volume, entries, far_mm) for far_mm in (out_mm, -in_mm))
+    assert (np.median(tissue, axis=0) > 5 * np.median(air, axis=0)).all()
+    assert (air.mean(axis=0) > 5.0).all()  # noise, not padding
+    marked = skin_entries(found, with_image_ends=True)
+    assert np.count_nonzero(marked.is_image_end) > 5000  # and the reason is kept
+
+
+def _values_along(volume: Volume, entries: SkinEntries, far_mm: np.ndarray) -> np.ndarray:
+    """Nearest values at distances outward from the entries, (distances, n)."""
+    points = entries.entry_lps_mm + far_mm[:, None, None] * entries.outward_normal_lps
+    index = np.floor(volume.grid.to_kji(points) + 0.5).astype(int)
+    index[..., 0] = np.clip(index[..., 0], 0, volume.grid.shape_kji[0] - 1)
+    return volume.values[tuple(np.moveaxis(index, -1, 0))]
 
 
 @pytest.mark.parametrize("series", ["3.000000-t2tsesag-87368", "5.000000-t2tsecor-03471"])
@@ -155,7 +185,8 @@ def test_acr_phantom_has_its_known_diameter(shared_data: Path, folder: str) -> N
         inside = found.mask.inside[k]
         # By area, which grooves and air bubbles touch least; then straight across.
         area_mm2 = np.count_nonzero(inside) * spacing[1] * spacing[2]
-        assert 2 * np.sqrt(area_mm2 / np.pi) == pytest.approx(190.0, abs=1.5 * spacing[1])
+        # The body is up to a third of a voxel too large all round, on purpose.
+        assert 2 * np.sqrt(area_mm2 / np.pi) == pytest.approx(190.0, abs=1.6 * spacing[1])
         rows = inside.sum(axis=1)
         across = np.median(rows[rows >= 0.98 * rows.max()]) * spacing[2]
         assert across == pytest.approx(190.0, abs=2.5 * spacing[2])

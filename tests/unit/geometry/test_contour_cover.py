@@ -73,8 +73,7 @@ class TestSlabs:
         vu = np.round(np.array(corners), 2)
         levels = offset + step * np.arange(4)
         contours = [
-            GRID.centre_lps_mm + np.column_stack([np.full(len(vu), n), vu]) @ axes.T
-            for n in levels
+            GRID.centre_lps_mm + np.column_stack([np.full(len(vu), n), vu]) @ axes.T for n in levels
         ]
         found = cover(contours)
         rng = np.random.default_rng(seed)
@@ -170,7 +169,12 @@ class TestGaps:
         contours = on_slices(SQUARE, (2, 3, 9, 10))
         (gap,) = slabs_of(self.stack((2, 3, 9, 10)))[1]
         assert (gap.n_missing, gap.is_filled) == (5, False)
-        assert np.flatnonzero(cover(contours).mask.inside.any(axis=(1, 2))).tolist() == [2, 3, 9, 10]
+        assert np.flatnonzero(cover(contours).mask.inside.any(axis=(1, 2))).tolist() == [
+            2,
+            3,
+            9,
+            10,
+        ]
 
     def test_every_second_slice_on_purpose_is_no_gap(self):
         slabs, gaps = slabs_of(self.stack((2, 4, 6, 8)))
@@ -199,7 +203,9 @@ class TestDirections:
     def test_a_contour_that_is_not_planar_is_refused_with_the_numbers(self):
         bent = on_slices(SQUARE, (6,))[0]
         bent[0] += GRID.axes_lps_from_kji[:, 0] * 9.0
-        with pytest.raises(MaskError, match=r"not planar; seen: points up to \d\.\d\d mm.*contour 2"):
+        with pytest.raises(
+            MaskError, match=r"not planar; seen: points up to \d\.\d\d mm.*contour 2"
+        ):
             stacks_of([*on_slices(SQUARE, (4,)), bent], GRID)
 
     def test_a_slightly_bent_contour_widens_its_slab(self):
@@ -227,7 +233,9 @@ class TestOpenContours:
     def test_a_nerve_drawn_as_a_line_is_covered_and_not_an_area(self):
         nerve = GRID.to_lps(np.array([[2.0, 4.0, 4.0], [9.0, 20.0, 9.0], [16.0, 22.0, 20.0]]))
         found = cover([], lines=[nerve])
-        along = np.concatenate([nerve[0] + t * (nerve[1] - nerve[0]) for t in np.linspace(0, 1, 99)[:, None]])
+        along = np.concatenate(
+            [nerve[0] + t * (nerve[1] - nerve[0]) for t in np.linspace(0, 1, 99)[:, None]]
+        )
         assert found.mask.contains(along.reshape(-1, 3)).all()
         assert 20 < found.mask.n_voxels < 400
 

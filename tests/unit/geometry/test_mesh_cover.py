@@ -173,7 +173,9 @@ class TestWhatIsEnclosed:
 
 class TestBounds:
     def test_far_away_is_nothing(self):
-        assert cover_mesh(moved(SOLIDS["box"], [900, 0, 0]), GRID, is_closed=True).mask.n_voxels == 0
+        assert (
+            cover_mesh(moved(SOLIDS["box"], [900, 0, 0]), GRID, is_closed=True).mask.n_voxels == 0
+        )
         assert centres_in_mesh(moved(SOLIDS["box"], [900, 0, 0]), GRID).mask.n_voxels == 0
 
     def test_a_mesh_without_triangles_is_nothing(self):

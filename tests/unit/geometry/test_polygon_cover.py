@@ -158,7 +158,9 @@ class TestHoles:
 
     def test_too_much_to_fill_is_refused(self, monkeypatch):
         monkeypatch.setattr(polygon_cover, "MAX_PIXELS", 100)
-        with pytest.raises(MaskError, match=r"fill too many pixels; seen: 1.4e\+02 pixels in 1 contours"):
+        with pytest.raises(
+            MaskError, match=r"fill too many pixels; seen: 1.4e\+02 pixels in 1 contours"
+        ):
             touched(self.OUTER)
         with pytest.raises(MaskError, match="fill too many pixels"):
             centres(self.OUTER)

@@ -626,7 +626,7 @@ class TestRefusedFiles:
 
     @pytest.mark.parametrize(
         ("suffix", "kind"),
-        [(".stl", "surface mesh"), (".mhd", "separate data file"), (".xyz", "unknown kind")],
+        [(".mhd", "separate data file"), (".xyz", "unknown kind")],
     )
     def test_other_kinds(self, tmp_path, grid, suffix, kind):
         path = tmp_path / f"a{suffix}"
