@@ -130,12 +130,6 @@ def plan(
     series: Annotated[
         str | None, typer.Option(metavar="UID|NUMBER", help="Which series, if several.")
     ] = None,
-    allow_unknown_frame: Annotated[
-        bool | None,
-        typer.Option(
-            "--allow-unknown-frame", help="Accept a series that names no frame of reference."
-        ),
-    ] = None,
     structures: Structures = None,
     role: Annotated[
         list[str] | None,
@@ -213,7 +207,6 @@ def plan(
         "procedure": procedure,
         "frame": frame,
         "series": series,
-        "allow_unknown_frame": allow_unknown_frame,
         "structures": structures,
         "label_names": label_names,
         "label_table": label_table,
@@ -284,6 +277,70 @@ def verify(
         procedure=procedure,
     )
     return run_command(lambda console: run_verify(console, request, as_json=as_json), quiet=quiet)
+
+
+@app.command()
+def fetch(
+    node: Annotated[
+        str | None,
+        typer.Option("--from", metavar="AET@HOST:PORT", help="A PACS node (C-FIND, C-GET)."),
+    ] = None,
+    dicomweb: Annotated[
+        str | None, typer.Option(metavar="URL", help="Root of a DICOMweb service.")
+    ] = None,
+    study: Annotated[str, typer.Option(metavar="UID", help="Study Instance UID.")] = "",
+    patient_id: Annotated[str, typer.Option(metavar="ID", help="Patient ID, in full.")] = "",
+    accession: Annotated[str, typer.Option(metavar="NUMBER", help="Accession number.")] = "",
+    study_date: Annotated[
+        str, typer.Option(metavar="YYYYMMDD[-YYYYMMDD]", help="Date or range of dates.")
+    ] = "",
+    modality: Annotated[str, typer.Option(metavar="MR", help="Modality in the study.")] = "",
+    series: Annotated[
+        list[str] | None,
+        typer.Option(metavar="UID|NUMBER", help="Only this series. Repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the files; without it, list.")
+    ] = None,
+    only_list: Annotated[bool, typer.Option("--list", help="List, fetch nothing.")] = False,
+    method: Annotated[
+        Literal["get", "move"], typer.Option(help="C-GET, or C-MOVE to our own receiver.")
+    ] = "get",
+    aet: Annotated[str, typer.Option(metavar="AET", help="Our own title.")] = "NEEDLEPLAN",
+    move_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where our receiver for C-MOVE listens.")
+    ] = "127.0.0.1",
+    move_port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535)] = 11113,
+    user: Annotated[
+        str | None,
+        typer.Option(help="For DICOMweb; the password is in NEEDLE_PLANNER_DICOMWEB_PASSWORD."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For each answer.")] = 10.0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Find a study in a PACS and fetch it into a folder."""
+    from planner.cli.fetch import FetchRequest, run_fetch
+
+    request = FetchRequest(
+        node=node,
+        dicomweb=dicomweb,
+        user=user,
+        own_aet=aet,
+        method=method,
+        move_host=move_host,
+        move_port=move_port,
+        timeout_s=timeout,
+        patient_id=patient_id,
+        study=study,
+        accession=accession,
+        study_date=study_date,
+        modality=modality,
+        series=tuple(series or ()),
+        out=out,
+        only_list=only_list,
+    )
+    return run_command(lambda console: run_fetch(console, request, as_json=as_json), quiet=quiet)
 
 
 @app.command()
