@@ -30,8 +30,6 @@ class PlanSettings(BaseModel):
         Of a target given in numbers; LPS when None.
     series : str
         Series Instance UID or series number.
-    allow_unknown_frame : bool
-        Accept a series that names no frame of reference.
     structures : tuple of Path
         Mask files.
     roles : mapping
@@ -70,7 +68,6 @@ class PlanSettings(BaseModel):
     target: StrictStr | None = None
     frame: Literal["lps", "ras"] | None = None
     series: StrictStr | StrictInt | None = None
-    allow_unknown_frame: StrictBool = False
     structures: tuple[Path, ...] = ()
     roles: dict[str, StrictStr] = Field(default_factory=dict)
     label_names: Path | None = None

@@ -52,6 +52,7 @@ def write_seg(
     """``masks`` is [k, j, i, segment] on ``grid`` (bool, or float shares for FRACTIONAL)."""
     images = [pydicom.dcmread(f) for f in sources]
     for image in images:
+        image.PatientName = "Phantom^Test"
         for keyword in [
             "PatientSex",
             "StudyDate",

@@ -12,7 +12,7 @@ import typer
 
 from planner.cli.console import Console
 from planner.cli.runner import ExitCode
-from planner.errors import ConfigError
+from planner.errors import ConfigError, InputError
 
 
 def run_inspect(console: Console, path: Path, *, as_json: bool) -> ExitCode:
@@ -60,11 +60,7 @@ def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> Ex
             param_hint="--image",
         )
     with console.stage("reading the image"):
-        volume = load_volume(
-            request.image,
-            series=_series_of(document, request.image),
-            allow_unknown_frame=document.frame.frame_of_reference_uid is None,
-        )
+        volume = load_volume(request.image, series=_series_of(document, request.image))
     with console.stage("reading the structures"):
         structures = _structures_of(request, document, volume)
     protocol = None if request.procedure is None else load_protocol(request.procedure)
@@ -86,6 +82,14 @@ def _structures_of(request: VerifyRequest, document: PlanDocument, volume: Volum
     from planner.geometry.lattice import TransferMethod
     from planner.io import load_structures
 
+    if document.structures and not request.structures:
+        files = list(dict.fromkeys(record.source for record in document.structures))
+        raise InputError(
+            "the plan has structures, so their files are needed to verify it",
+            seen="no --structures",
+            needed=", ".join(files[:10]) + (f" and {len(files) - 10} more" if files[10:] else ""),
+            fix="Give the files the plan was made with: --structures FILE for each.",
+        )
     chosen = {
         record.name: (record.role, record.own_margin_mm)
         for record in document.structures
@@ -115,8 +119,10 @@ def _structures_of(request: VerifyRequest, document: PlanDocument, volume: Volum
 
 def _series_of(document: PlanDocument, image: Path) -> str | None:
     """The series, and the part of it, that a plan was made on; None for a volume file."""
+    from planner.io.image_file import is_image_file
+
     uid, part = document.image.series_instance_uid, document.image.part
-    if uid is None or image.is_file():
+    if uid is None or is_image_file(image):
         return None
     return uid if part is None else f"{uid}:{part}"
 

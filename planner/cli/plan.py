@@ -152,9 +152,7 @@ def _planned(console: Console, path: Path, request: _Request) -> PlanResult:
 
     settings = request.settings
     with console.stage("reading the image"):
-        volume = load_volume(
-            path, series=settings.series, allow_unknown_frame=settings.allow_unknown_frame
-        )
+        volume = load_volume(path, series=settings.series)
     structures = _loaded_structures(console, volume, request)
     target = resolve_target(request.target, structures)
     if target.structure is not None and target.structure not in request.roles:

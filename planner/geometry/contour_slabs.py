@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.errors import MaskError
 from planner.geometry.frames import FloatArray
@@ -137,7 +138,7 @@ def stacks_of(contours: Sequence[FloatArray], image: Grid) -> tuple[ContourStack
     first = np.cumsum([0, *(len(c) for c in contours[:-1])])
     left = np.arange(len(contours))
     # The largest contour tells its direction best; smaller ones join it where they can.
-    left = left[np.argsort([-_area_mm2(c) for c in contours], kind="stable")]
+    left = left[np.argsort(-_areas_mm2(points, first), kind="stable")]
     stacks: list[ContourStack] = []
     while left.size:
         if len(stacks) == MAX_DIRECTIONS:
@@ -264,6 +265,11 @@ def _axes_of(contour: FloatArray, number: int, image: Grid) -> Grid:
     return Grid.from_axes((1, 1, 1), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), axes, image.frame)
 
 
-def _area_mm2(contour: FloatArray) -> float:
-    following = np.roll(contour, -1, axis=0)
-    return float(np.linalg.norm(np.cross(contour - contour[0], following - contour[0]).sum(axis=0)))
+def _areas_mm2(points: FloatArray, first: NDArray[np.int64]) -> FloatArray:
+    """Twice the area of each closed polygon, in its own plane; ``first`` is where each begins."""
+    sizes = np.diff(np.append(first, len(points)))
+    following = np.arange(1, len(points) + 1)
+    following[first + sizes - 1] = first
+    start = np.repeat(points[first], sizes, axis=0)
+    twice = np.add.reduceat(np.cross(points - start, points[following] - start), first, axis=0)
+    return np.asarray(np.linalg.norm(twice, axis=1))

@@ -126,17 +126,14 @@ def touched_pixels(
     _check_amount(plane, shape_vu)
     depth, meets = _nesting(plane)
     is_hole = (depth % 2 == 1) & ~meets
-    # Outer ones first: a hole is cut before the island in it is put back.
-    for n in np.argsort(np.where(meets, 0, depth), kind="stable"):
+    # Outer ones first: a hole is cut before the islands in it are put back. What lies over
+    # a hole lies in it, and so deeper: else it would meet the hole, which then were none.
+    for n in np.argsort(depth, kind="stable"):
         window, turns = _winding(plane, int(n), shape_vu)
         if is_hole[n]:
             inside[window] &= turns == 0
         else:
             inside[window] |= turns != 0
-    # A polygon that meets another may lie over a hole: what was cut is put back.
-    for n in np.flatnonzero(meets) if is_hole.any() else ():
-        window, turns = _winding(plane, int(n), shape_vu)
-        inside[window] |= turns != 0
     mark_edges(plane.points, plane.starts, *half_vu, inside)
     return TouchedPixels(
         inside=inside,

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from planner.errors import InputError, UnsupportedObjectError
-from planner.geometry import Grid, PatientPosition
+from planner.geometry import Grid, ImageWarning, PatientPosition
+from planner.io.copies import Copies, name_under, without_copies
 from planner.io.dicom_scan import ScannedFolder, SkippedFile, scan
+from planner.io.dicomdir import is_dicomdir
+from planner.io.image_content import (
+    content_warnings,
+    count_warnings,
+    mr_of,
+    unfit_for_planning,
+)
 from planner.io.mr_header import MrValue
 from planner.io.pixels import pixel_warnings, too_large, unreadable_pixels
 from planner.io.series_split import SeriesPart, group_by_series, split_series
 from planner.io.slice_header import SliceHeader
 from planner.io.stack_geometry import check_stack
+from planner.io.wording import counted
 
-LOCALIZER_STEP_MM = 5.0
-"""A series named a localizer with slices farther apart than this is one.
-
-The name alone does not decide: some sites call a thin 3-D survey a localizer.
-"""
-
-_LOCALIZER_NAME = re.compile(r"locali[sz]er|scout|survey|\b3[ _-]?(pl|plane)\b", re.IGNORECASE)
-_PROJECTIONS = {"PROJECTION IMAGE", "MIP", "MINIP", "MNIP", "MIN IP"}
-_PHASE_KINDS = {"P", "PHASE", "PHASE MAP"}
+INDEX_NOTE = "PATH is a DICOMDIR index: every file in the folder it lies in was looked at instead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +33,13 @@ class CatalogueEntry:
     """One volume found on disk, plannable or not.
 
     ``slices`` are in the order of k where there is a grid. ``problems`` refuse
-    the volume; ``frame_problem`` is set when it names no frame of reference.
+    the volume, the worst first.
     """
 
     slices: tuple[SliceHeader, ...]
     part: str | None
     grid: Grid | None
     problems: tuple[InputError, ...]
-    frame_problem: InputError | None
     warnings: tuple[str, ...]
     mr: Mapping[str, MrValue]
     is_classic: bool
@@ -54,13 +53,12 @@ class CatalogueEntry:
     @property
     def is_plannable(self) -> bool:
         """Whether a needle may be planned on it."""
-        return not self.problems and self.frame_problem is None
+        return not self.problems
 
     @property
-    def all_problems(self) -> tuple[InputError, ...]:
-        """Every reason against the volume, the worst first."""
-        frame = (self.frame_problem,) if self.frame_problem else ()
-        return (*self.problems, *frame)
+    def n_files(self) -> int:
+        """Number of files its slices come from."""
+        return len({h.file for h in self.slices})
 
     @property
     def patient_position(self) -> PatientPosition:
@@ -76,18 +74,37 @@ class Catalogue:
     root: Path
     entries: tuple[CatalogueEntry, ...]
     skipped: tuple[SkippedFile, ...]
+    notes: tuple[str, ...] = ()
+    """What was done with the path itself."""
 
 
 def read_catalogue(path: Path) -> Catalogue:
-    """All volumes in the DICOM files under a folder (or in one file), each checked."""
-    found = scan(path)
+    """All volumes in the DICOM files under a folder (or in one file), each checked.
+
+    For a DICOMDIR index the folder it lies in is read: a copy of a disc often lacks
+    files that its index names, or has others.
+    """
+    is_index = is_dicomdir(path)
+    notes = (INDEX_NOTE,) if is_index else ()
+    found = scan(path.parent if is_index else path)
     entries: list[CatalogueEntry] = []
+    skipped = list(found.skipped)
     for series in group_by_series(found.slices):
-        parts = split_series(series)
-        entries += [_entry(part, n_parts=len(parts), found=found) for part in parts]
+        copies = without_copies(series)
+        parts = split_series(copies.kept)
+        entries += [_entry(part, copies, n_parts=len(parts), found=found) for part in parts]
+        skipped += _copies_skipped(copies, found.root)
     entries += _other_entries(found)
     entries.sort(key=_order)
-    return Catalogue(root=found.root, entries=tuple(entries), skipped=found.skipped)
+    skipped.sort(key=lambda s: s.file)
+    return Catalogue(root=found.root, entries=tuple(entries), skipped=tuple(skipped), notes=notes)
+
+
+def _copies_skipped(copies: Copies, root: Path) -> list[SkippedFile]:
+    return [
+        SkippedFile(file=name_under(copy, root), reason="an exact copy of a file in its series")
+        for copy in copies.copy_of
+    ]
 
 
 def _order(entry: CatalogueEntry) -> tuple[object, ...]:
@@ -96,7 +113,9 @@ def _order(entry: CatalogueEntry) -> tuple[object, ...]:
     return (first.study_instance_uid, number is None, number or 0, first.series_instance_uid)
 
 
-def _entry(part: SeriesPart, *, n_parts: int, found: ScannedFolder) -> CatalogueEntry:
+def _entry(
+    part: SeriesPart, copies: Copies, *, n_parts: int, found: ScannedFolder
+) -> CatalogueEntry:
     geometry = check_stack(part.slices)
     slices = geometry.slices
     problems = [*part.problems, *geometry.problems]
@@ -106,18 +125,20 @@ def _entry(part: SeriesPart, *, n_parts: int, found: ScannedFolder) -> Catalogue
     elif (large := too_large(slices)) is not None:
         problems.append(large)
     step_mm = float(geometry.grid.spacing_kji_mm[0]) if geometry.grid else 0.0
-    unfit = _unfit_for_planning(slices[0], step_mm, is_split=n_parts > 1)
+    unfit = unfit_for_planning(slices[0], step_mm, is_split=n_parts > 1)
     if unfit is not None:
         problems.append(unfit)
-    mr, mixed = _mr_of(slices)
-    warnings = [*part.warnings, *geometry.warnings, *pixel_warnings(slices)]
-    warnings += [*_content_warnings(slices), *mixed, *_neighbour_warnings(slices, found)]
+    mr, mixed = mr_of(slices)
+    warnings = [*geometry.warnings, *part.warnings, *pixel_warnings(slices)]
+    warnings += [*content_warnings(slices, copies.kept), *mixed]
+    warnings += count_warnings(slices, copies.kept)
+    warnings += copies.warnings_for(slices, found.root)
+    warnings += _neighbour_warnings(slices, found)
     return CatalogueEntry(
         slices=slices,
         part=part.label,
         grid=geometry.grid,
         problems=tuple(problems),
-        frame_problem=geometry.frame_problem,
         warnings=tuple(warnings),
         mr=mr,
         is_classic=True,
@@ -125,10 +146,10 @@ def _entry(part: SeriesPart, *, n_parts: int, found: ScannedFolder) -> Catalogue
 
 
 def _of_many(bad: Sequence[InputError], n_slices: int) -> InputError:
-    """The first error, saying how many files share such a fault."""
+    """The first error, saying how many images share such a fault."""
     first = bad[0]
     return type(first)(
-        f"{first.what} ({len(bad)} of {n_slices} files)",
+        f"{first.what} ({len(bad)} of {n_slices} images)",
         seen=first.seen,
         needed=first.needed,
         where=first.where,
@@ -136,65 +157,15 @@ def _of_many(bad: Sequence[InputError], n_slices: int) -> InputError:
     )
 
 
-def _unfit_for_planning(
-    header: SliceHeader, step_mm: float, *, is_split: bool
-) -> UnsupportedObjectError | None:
-    tokens = {t.upper() for t in header.image_type}
-    named = bool(_LOCALIZER_NAME.search(header.description))
-    is_coarse = step_mm > LOCALIZER_STEP_MM
-    if "LOCALIZER" in tokens or (named and (is_split or is_coarse)):
-        return UnsupportedObjectError(
-            "a localizer, not a planning image",
-            seen=f"'{header.description}', slices {step_mm:.1f} mm apart",
-            needed="a diagnostic series",
-            where=header.name,
-            fix="Choose the series that was acquired for planning.",
-        )
-    if tokens & _PROJECTIONS:
-        return UnsupportedObjectError(
-            "projection images: what they show has no one depth",
-            seen="\\".join(header.image_type),
-            needed="cross-sectional images",
-            where=header.name,
-            fix="Choose the series the projections were made from.",
-        )
-    return None
-
-
-def _content_warnings(slices: Sequence[SliceHeader]) -> list[str]:
-    first = slices[0]
-    found = list(dict.fromkeys(note for h in slices for note in h.notes))
-    if first.image_type and first.image_type[0].upper() == "DERIVED":
-        kind = " ".join(first.image_type[2:]) or "kind not given"
-        found.append(f"derived images ({kind}): computed from other images, not acquired")
-    if first.image_kind == "phase" or _PHASE_KINDS & {t.upper() for t in first.image_type[2:]}:
-        found.append("phase images: grey values do not show anatomy")
-    if len({h.patient_position for h in slices}) > 1:
-        found.append("patient position differs between slices and is taken as unknown")
-    return found
-
-
-def _mr_of(slices: Sequence[SliceHeader]) -> tuple[Mapping[str, MrValue], list[str]]:
-    """Acquisition values of the middle slice; a warning names those that differ in others."""
-    middle = slices[len(slices) // 2]
-    if middle.modality != "MR":
-        return {}, []
-    kinds = list({id(h.mr): h.mr for h in slices}.values())
-    keys = sorted({key for mr in kinds for key in mr})
-    differing = [k for k in keys if any(mr.get(k) != middle.mr.get(k) for mr in kinds)]
-    if not differing:
-        return middle.mr, []
-    text = f"differs between slices, value of the middle slice taken: {', '.join(differing)}"
-    return middle.mr, [text]
-
-
-def _neighbour_warnings(slices: Sequence[SliceHeader], found: ScannedFolder) -> list[str]:
+def _neighbour_warnings(slices: Sequence[SliceHeader], found: ScannedFolder) -> list[ImageWarning]:
     """Damaged files in the same folders may be slices of this series."""
     folders = {PurePosixPath(h.name).parent for h in slices}
     near = [name for name in found.damaged if PurePosixPath(name).parent in folders]
     if not near:
         return []
-    return [f"{len(near)} unreadable file(s) beside these may belong to the series: {near[0]}"]
+    n = counted(len(near), "unreadable file")
+    text = f"{n} beside these may belong to the series: {near[0]}"
+    return [ImageWarning(text, code="unreadable_neighbour")]
 
 
 def _other_entries(found: ScannedFolder) -> list[CatalogueEntry]:
@@ -206,7 +177,7 @@ def _other_entries(found: ScannedFolder) -> list[CatalogueEntry]:
             slices = tuple(h for h in series if reasons[h.name] == reason)
             problem = UnsupportedObjectError(
                 reason,
-                seen=f"{n_files} file{'s' if n_files > 1 else ''}",
+                seen=counted(n_files, "file"),
                 where=slices[0].name,
                 fix="Choose a series of MR or CT images.",
             )
@@ -216,7 +187,6 @@ def _other_entries(found: ScannedFolder) -> list[CatalogueEntry]:
                     part=None,
                     grid=None,
                     problems=(problem,),
-                    frame_problem=None,
                     warnings=(),
                     mr=slices[0].mr if slices[0].modality == "MR" else {},
                     is_classic=False,

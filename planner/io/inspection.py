@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from planner.errors import InputError
 from planner.geometry import Grid, PatientPosition
 from planner.io.catalogue import Catalogue, CatalogueEntry, read_catalogue
 from planner.io.dicom_scan import SkippedFile
-from planner.io.image_file import is_image_file, open_image_file
+from planner.io.image_file import ImageFile, is_image_file, open_image_file
 from planner.io.mr_header import MrValue
 from planner.io.volume_choice import existing_path, selectors
+from planner.io.wording import counted, some_of
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -31,8 +32,7 @@ class InspectedVolume:
     description: str
     modality: str
     part: str | None
-    plannable: bool
-    reason: str | None
+    problems: tuple[InputError, ...]
     grid: Grid | None
     patient_position: PatientPosition
     frame_of_reference_uid: str | None
@@ -40,6 +40,16 @@ class InspectedVolume:
     mr: Mapping[str, MrValue]
     warnings: tuple[str, ...]
     select: str | None
+
+    @property
+    def plannable(self) -> bool:
+        """Whether a needle may be planned on it."""
+        return not self.problems
+
+    @property
+    def reason(self) -> str | None:
+        """Everything against it, in words."""
+        return " | ".join(str(p) for p in self.problems) or None
 
     def to_json_dict(self) -> dict[str, JsonValue]:
         """The keys of DESIGN.md section 5, in its order."""
@@ -69,6 +79,7 @@ class Inspection:
 
     volumes: tuple[InspectedVolume, ...]
     skipped: tuple[SkippedFile, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def n_plannable(self) -> int:
@@ -83,13 +94,15 @@ class Inspection:
         }
 
     def to_text(self) -> str:
-        """A table for people."""
-        lines = [f"{_counted(len(self.volumes), 'volume')}, {self.n_plannable} plannable"]
+        """A table for people; what was said of one volume is not said in full of the next."""
+        lines = [f"{counted(len(self.volumes), 'volume')}, {self.n_plannable} plannable"]
+        lines += [f"note: {text}" for text in self.notes]
+        told: set[str] = set()
         for volume in self.volumes:
-            lines += ["", *_volume_lines(volume)]
+            lines += ["", *_volume_lines(volume, told)]
         if self.skipped:
-            lines += ["", f"skipped: {_counted(len(self.skipped), 'file')}"]
-            lines += [f"  {s.file}: {s.reason}" for s in self.skipped]
+            lines += ["", f"skipped: {counted(len(self.skipped), 'file')}"]
+            lines += _skipped_lines(self.skipped)
         return "\n".join(lines) + "\n"
 
 
@@ -118,24 +131,22 @@ def inspection_of(catalogue: Catalogue) -> Inspection:
     volumes = tuple(
         _of_entry(entry, name) for entry, name in zip(catalogue.entries, names, strict=True)
     )
-    return Inspection(volumes=volumes, skipped=catalogue.skipped)
+    return Inspection(volumes=volumes, skipped=catalogue.skipped, notes=catalogue.notes)
 
 
 def _of_entry(entry: CatalogueEntry, select: str) -> InspectedVolume:
     first = entry.first
-    reason = " | ".join(str(p) for p in entry.all_problems)
     return InspectedVolume(
         series_instance_uid=first.series_instance_uid or None,
         series_number=first.series_number,
         description=first.description,
         modality=first.modality or "unknown",
         part=entry.part,
-        plannable=entry.is_plannable,
-        reason=reason or None,
+        problems=entry.problems,
         grid=entry.grid,
         patient_position=entry.patient_position,
         frame_of_reference_uid=first.frame_of_reference_uid or None,
-        n_files=len({h.file for h in entry.slices}),
+        n_files=entry.n_files,
         mr=entry.mr,
         warnings=entry.warnings,
         select=select,
@@ -143,19 +154,19 @@ def _of_entry(entry: CatalogueEntry, select: str) -> InspectedVolume:
 
 
 def _of_image_file(path: Path) -> InspectedVolume:
-    image, reason = None, None
+    image: ImageFile | None = None
+    problems: tuple[InputError, ...] = ()
     try:
         image = open_image_file(path)
     except InputError as error:
-        reason = str(error)
+        problems = (error,)
     return InspectedVolume(
         series_instance_uid=None,
         series_number=None,
         description=path.name,
         modality="unknown",
         part=None,
-        plannable=image is not None,
-        reason=reason,
+        problems=problems,
         grid=image.grid if image else None,
         patient_position=PatientPosition.UNKNOWN,
         frame_of_reference_uid=None,
@@ -166,7 +177,7 @@ def _of_image_file(path: Path) -> InspectedVolume:
     )
 
 
-def _volume_lines(volume: InspectedVolume) -> list[str]:
+def _volume_lines(volume: InspectedVolume, told: set[str]) -> list[str]:
     state = "plannable" if volume.plannable else "NOT plannable"
     name = f"{volume.modality} '{volume.description}'" + (
         f" [{volume.part}]" if volume.part else ""
@@ -178,18 +189,50 @@ def _volume_lines(volume: InspectedVolume) -> list[str]:
         spacing = " x ".join(f"{s:.3f}" for s in volume.grid.spacing_kji_mm)
         lines.append(
             f"  {shape} voxels of {spacing} mm (slice, row, column), "
-            f"{_counted(volume.n_files, 'file')}, patient {volume.patient_position.value}"
+            f"{counted(volume.n_files, 'file')}, patient {volume.patient_position.value}"
         )
     else:
-        lines.append(f"  {_counted(volume.n_files, 'file')}")
-    if volume.reason:
-        lines += [f"  why not: {text}" for text in volume.reason.split(" | ")]
+        lines.append(f"  {counted(volume.n_files, 'file')}")
+    for problem in volume.problems:
+        lines += _problem_lines(problem, told)
     shown = ("field_t", "bandwidth_hz_per_px", "echo_time_ms", "phase_encoding_direction")
     acquisition = [f"{key} {volume.mr[key]}" for key in shown if key in volume.mr]
     if acquisition:
         lines.append(f"  {', '.join(acquisition)}")
-    return lines + [f"  warning: {text}" for text in volume.warnings]
+    return lines + [f"  warning: {_once(text, told)}" for text in volume.warnings]
 
 
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
+def _problem_lines(problem: InputError, told: set[str]) -> list[str]:
+    """What, seen and needed; where it is and what to do only the first time."""
+    parts = [problem.what]
+    if problem.seen is not None:
+        parts.append(f"seen: {problem.seen}")
+    if problem.fix is None or problem.fix in told:
+        return [f"  why not: {'; '.join(parts)}"]
+    told.add(problem.fix)
+    if problem.needed is not None:
+        parts.append(f"needed: {problem.needed}")
+    if problem.where is not None:
+        parts.append(f"in: {problem.where}")
+    return [f"  why not: {'; '.join(parts)}", f"    to do: {problem.fix}"]
+
+
+def _once(warning: str, told: set[str]) -> str:
+    """The whole warning the first time; what follows its first colon is not said again."""
+    head, _, rest = warning.partition(": ")
+    if rest in told:
+        return head
+    told.add(rest or head)
+    return str(warning)
+
+
+def _skipped_lines(skipped: Sequence[SkippedFile]) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for file in skipped:
+        by_reason.setdefault(file.reason, []).append(file.file)
+    return [
+        f"  {files[0]}: {reason}"
+        if len(files) == 1
+        else f"  {counted(len(files), 'file')}: {reason}: {some_of(files)}"
+        for reason, files in by_reason.items()
+    ]

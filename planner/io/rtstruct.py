@@ -25,6 +25,7 @@ from planner.geometry.contour_slabs import (
 )
 from planner.geometry.frames import FloatArray
 from planner.geometry.resample import MaskTransfer
+from planner.io.references import refers_to
 from planner.io.rtstruct_parsing import RoiContours, RtStructures, parse_rtstruct
 from planner.io.stored_file import (
     ImageReferences,
@@ -102,7 +103,7 @@ def read_contour_file(path: Path, image: Volume, options: MaskOptions) -> Contou
         file=path.name,
         stem=path.stem,
         sha256=sha256_of(path),
-        grid=_known_part(content, list(stacks.values()), rois.values(), image),
+        grid=_known_part(references, list(stacks.values()), rois.values(), image),
         labels=tuple(_label(roi) for roi in rois.values()),
         warnings=tuple(notes),
         references=references,
@@ -196,15 +197,16 @@ def _check_one_frame(
 
 
 def _known_part(
-    content: RtStructures,
+    references: ImageReferences,
     stacks: Sequence[tuple[ContourStack, ...]],
     rois: Iterable[RoiContours],
     image: Volume,
 ) -> Grid:
     """The image's grid where the file was drawn on the image, else the box of the contours."""
     every = [stack for one in stacks for stack in one]
-    same_frame = image.grid.frame.uid is not None and image.grid.frame.uid in content.frame_uids
-    if image.source.series_instance_uid in content.series_uids:
+    frame_uid = references.frame_of_reference_uid
+    same_frame = frame_uid is not None and frame_uid == image.grid.frame.uid
+    if refers_to(references, image):
         return image.grid
     if same_frame and every and all(stack.is_on_image_planes for stack in every):
         return image.grid
@@ -283,19 +285,23 @@ def _gap_notes(roi: RoiContours, gaps: tuple[Gap, ...], file: str) -> Iterator[s
             f"{file}: {roi.label} misses {n_missing} contour planes inside; filled from both "
             "sides where it is to be avoided, left open for other roles"
         )
-    for gap in gaps:
-        if not gap.is_filled:
-            yield (
-                f"{file}: {roi.label} has no contour for {gap.length_mm:.1f} mm between two of its "
-                "planes; taken as two parts, nothing in between is protected"
-            )
+    open_mm = [f"{gap.length_mm:.1f}" for gap in gaps if not gap.is_filled]
+    if open_mm:
+        yield (
+            f"{file}: {roi.label} has no contour for {_shortened(open_mm)} mm between two of its "
+            "planes; taken as separate parts, nothing in between is protected"
+        )
 
 
 def _outside_notes(rois: Iterable[RoiContours], grid: Grid, file: str) -> Iterator[str]:
     told = []
     for roi in rois:
         contours = [*roi.closed, *roi.lines]
-        n_outside = sum(not grid.contains(c).all() for c in contours)
+        if not contours:
+            continue
+        first = np.cumsum([0, *(len(c) for c in contours[:-1])])
+        is_in = grid.contains(np.concatenate(contours))
+        n_outside = int(np.count_nonzero(~np.logical_and.reduceat(is_in, first)))
         if n_outside:
             told.append(f"{roi.name or roi.number} ({n_outside} of {len(contours)})")
     if told:

@@ -29,7 +29,7 @@ MAX_FILE_BYTES = 400_000_000
 """A larger file, on disk or inflated, is refused; clinical ones stay under 100 MB."""
 
 MAX_ROIS = 500
-MAX_CONTOURS = 200_000
+MAX_CONTOURS = 100_000
 MAX_POINTS = 5_000_000
 MAX_COORDINATE_MM = 1e5
 """Larger numbers in a coordinate are damage, or not millimetres."""

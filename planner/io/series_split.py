@@ -19,6 +19,7 @@ import numpy as np
 from planner.errors import InputError, MixedFrameError, SeriesGeometryError
 from planner.io.part_labels import image_type_labels, number_labels, rank_labels
 from planner.io.slice_header import SliceHeader
+from planner.io.wording import counted
 
 ORIENTATION_SPLIT_DEG = 1.0
 """Slices turned by more than this belong to another stack.
@@ -152,7 +153,7 @@ def mixed_size_problems(slices: Sequence[SliceHeader]) -> list[InputError]:
         SeriesGeometryError(
             f"mixed {name}: {len(counts)} kinds in one series",
             seen="; ".join(
-                f"{' x '.join(f'{v:g}' for v in value)} {unit} in {n} files"
+                f"{' x '.join(f'{v:g}' for v in value)} {unit} in {counted(n, 'image')}"
                 for value, n in sorted(counts.items())
             ),
             needed=f"one {name}",

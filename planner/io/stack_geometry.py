@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.errors import DicomTagError, GeometryError, InputError, SeriesGeometryError
-from planner.geometry import FrameId, Grid
+from planner.geometry import FrameId, Grid, ImageWarning
 from planner.geometry.frames import FloatArray
 from planner.io.slice_header import SliceHeader
 from planner.io.stack_problems import (
@@ -21,6 +21,7 @@ from planner.io.stack_problems import (
     place_problems,
     sideways_problems,
 )
+from planner.io.wording import counted
 
 REPORT_RESIDUAL_MM = 0.005
 """Residuals from here on are told in a warning; below is the rounding of the header's decimals."""
@@ -42,15 +43,13 @@ class StackGeometry:
         grid is right-handed; in the given order when they cannot be sorted.
     problems : tuple of InputError
         Each refuses the volume; the first is the worst.
-    frame_problem : InputError or None
-        Set when no slice names its frame of reference.
     warnings : tuple of str
+        ``frame_unknown`` among them when no slice names its frame of reference.
     """
 
     grid: Grid | None
     slices: tuple[SliceHeader, ...]
     problems: tuple[InputError, ...] = ()
-    frame_problem: InputError | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -62,14 +61,14 @@ def check_stack(slices: Sequence[SliceHeader]) -> StackGeometry:
     slices : sequence of SliceHeader
         One part of a series, in any order.
     """
-    frame_problem, mixed_frame = frame_problems(slices)
-    problems = [*header_problems(slices), *mixed_frame]
+    problems = [*header_problems(slices), *frame_problems(slices)]
+    frame_warnings = _frame_warnings(slices)
     if any(isinstance(p, DicomTagError) for p in problems):
         return StackGeometry(
             grid=None,
             slices=tuple(slices),
             problems=tuple(problems),
-            frame_problem=frame_problem,
+            warnings=frame_warnings,
         )
     axes = np.array([h.row_column_axes_lps for h in slices])
     row, column = np.reshape(np.median(axes, axis=0), (2, 3))
@@ -87,9 +86,20 @@ def check_stack(slices: Sequence[SliceHeader]) -> StackGeometry:
         grid=grid,
         slices=ordered,
         problems=tuple(problems),
-        frame_problem=frame_problem,
-        warnings=tuple(warnings),
+        warnings=(*frame_warnings, *warnings),
     )
+
+
+def _frame_warnings(slices: Sequence[SliceHeader]) -> tuple[str, ...]:
+    """Nothing is refused for want of a frame: a volume file has none either. But it is said."""
+    if any(h.frame_of_reference_uid for h in slices):
+        return ()
+    text = (
+        f"no frame of reference (FrameOfReferenceUID absent in all {counted(len(slices), 'image')})"
+        ": the coordinates hold for this series alone, and nothing shows that a --target or "
+        "--structures made on another series belongs to it"
+    )
+    return (ImageWarning(text, code="frame_unknown"),)
 
 
 def _fitted(
@@ -136,10 +146,11 @@ def _stack_warnings(
 ) -> list[str]:
     warnings: list[str] = []
     if residual_mm > REPORT_RESIDUAL_MM:
-        warnings.append(
+        text = (
             f"slice positions deviate by up to {residual_mm:.3f} mm from an even stack "
             f"(accepted up to {POSITION_TOL_MM} mm)"
         )
+        warnings.append(ImageWarning(text, code="uneven_slices"))
     if len(ordered) == 2:
         warnings.append(
             f"only two slices, {step_mm:.2f} mm apart: nothing shows whether one between is missing"

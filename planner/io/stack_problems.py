@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.errors import DicomTagError, InputError, SeriesGeometryError
 from planner.geometry.frames import FloatArray
@@ -31,25 +32,29 @@ AXES_TOL_COSINE = 1e-4
 0.006 degrees, 0.05 mm over 500 mm; Image Orientation is written with six decimals or more.
 """
 
+MIN_BLOCK = 3
+"""So many evenly spaced slices make a block of their own; fewer could be strays."""
+
+BLOCK_GAP = 3.5
+"""Gaps over so many slice steps (three slices or more missing) may lie between two blocks."""
+
 REEXPORT = "Export the whole series again from the scanner or PACS."
 
 
-def frame_problems(slices: Sequence[SliceHeader]) -> tuple[InputError | None, list[InputError]]:
-    """The problem when no slice names its frame of reference; those when only some do."""
+def frame_problems(slices: Sequence[SliceHeader]) -> list[InputError]:
+    """What is wrong when some slices name their frame of reference and others do not."""
     without = [h for h in slices if not h.frame_of_reference_uid]
-    if not without:
-        return None, []
-    error = DicomTagError if len(without) == len(slices) else SeriesGeometryError
-    problem = error(
-        "no frame of reference",
-        seen=f"FrameOfReferenceUID absent in {len(without)} of {len(slices)} files",
-        needed="one FrameOfReferenceUID in all of them",
-        where=without[0].name,
-        fix="Without it nothing shows that masks, targets and the console share these "
-        "coordinates. Export the series without stripping this attribute"
-        + (", or accept it so with --allow-unknown-frame." if error is DicomTagError else "."),
-    )
-    return (problem, []) if len(without) == len(slices) else (None, [problem])
+    if len(without) in (0, len(slices)):
+        return []
+    return [
+        SeriesGeometryError(
+            "no frame of reference in some images",
+            seen=f"FrameOfReferenceUID absent in {len(without)} of {len(slices)} images",
+            needed="one FrameOfReferenceUID in all of them, or none in any",
+            where=without[0].name,
+            fix="Nothing shows that these slices share coordinates. " + REEXPORT,
+        )
+    ]
 
 
 def header_problems(slices: Sequence[SliceHeader]) -> list[InputError]:
@@ -65,8 +70,8 @@ def header_problems(slices: Sequence[SliceHeader]) -> list[InputError]:
             problems.append(
                 DicomTagError(
                     f"{keyword} is missing",
-                    seen=f"absent or unreadable in {len(without)} of {len(slices)} files",
-                    needed=f"{keyword} in every file",
+                    seen=f"absent or unreadable in {len(without)} of {len(slices)} images",
+                    needed=f"{keyword} in every image",
                     where=without[0].name,
                     fix=REEXPORT,
                 )
@@ -132,7 +137,7 @@ def place_problems(ordered: Sequence[SliceHeader]) -> list[InputError]:
                 seen=f"{n} slice",
                 needed=f"at least {MIN_SLICES} parallel slices",
                 where=ordered[0].name,
-                fix="A single slice is no volume: choose another series.",
+                fix="A single slice is no volume: choose another series (--series).",
             )
         ]
     at = places(ordered)
@@ -141,11 +146,11 @@ def place_problems(ordered: Sequence[SliceHeader]) -> list[InputError]:
         return [
             SeriesGeometryError(
                 f"all {n} slices lie at one place",
-                seen=f"ImagePositionPatient {_lps(position)} in every file",
+                seen=f"ImagePositionPatient {_lps(position)} in every image",
                 needed=f"{n} different positions",
                 where=ordered[0].name,
                 fix="This is a time series of one slice or its positions are wrong: "
-                "choose another series.",
+                "choose another series (--series).",
             )
         ]
     first: dict[int, SliceHeader] = {}
@@ -158,15 +163,15 @@ def place_problems(ordered: Sequence[SliceHeader]) -> list[InputError]:
     if not twins:
         return []
     one, other = twins[0]
-    is_copy = bool(one.sop_instance_uid) and (
+    has_one_uid = bool(one.sop_instance_uid) and (
         (one.sop_instance_uid, one.frame) == (other.sop_instance_uid, other.frame)
     )
     return [
         SeriesGeometryError(
-            f"duplicate slices: {len(twins)} of {n} files lie where another one lies",
+            f"duplicate slices: {len(twins)} of {n} images lie where another one lies",
             seen=f"{_lps(np.array(one.position_lps_mm))} in both {one.name} and {other.name}"
-            + (" (the same image twice: equal SOPInstanceUID)" if is_copy else ""),
-            needed="one file for each position, or an attribute that tells them apart",
+            + (" (equal SOPInstanceUID, but other pixel bytes or header)" if has_one_uid else ""),
+            needed="one image for each position, or an attribute that tells them apart",
             where=other.name,
             fix="Remove the copies, or keep the two acquisitions in folders of their own.",
         )
@@ -190,7 +195,7 @@ def sideways_problems(
                 f"up to {sideways_off_mm.max():.3f} mm apart across",
                 needed="slices above each other",
                 where=ordered[0].name,
-                fix="Such images are no volume: choose another series.",
+                fix="Such images are no volume: choose another series (--series).",
             )
         ]
     from_middle = along_mm - along_mm.mean()
@@ -250,7 +255,8 @@ def gap_problems(
                 + (f"; and {wide.size - 3} more gaps" if wide.size > 3 else ""),
                 needed=f"{common_mm:.3f} mm as between the others",
                 where=ordered[int(wide[0])].name,
-                fix="Copy or export the series again with all its slices.",
+                fix="Copy or export the series again with all its slices, or choose another one "
+                "(--series)." + _blocks_text(along_mm, wide, common_mm),
             )
         ]
     worst = int(np.argmax(np.abs(gaps_mm - common_mm)))
@@ -261,9 +267,41 @@ def gap_problems(
             + f", slices up to {np.abs(along_off_mm).max():.3f} mm off an even stack",
             needed=f"even gaps (most are {common_mm:.3f} mm) within {POSITION_TOL_MM} mm",
             where=ordered[worst].name,
-            fix="A slice is missing or misplaced. " + REEXPORT,
+            fix="A slice is missing or misplaced. "
+            + REEXPORT
+            + _blocks_text(along_mm, np.flatnonzero(gaps_mm > BLOCK_GAP * common_mm), common_mm)
+            + _interleaved_text(along_mm),
         )
     ]
+
+
+def _blocks_text(along_mm: FloatArray, wide: NDArray[np.intp], common_mm: float) -> str:
+    """The other reading of wide gaps: separate blocks of slices; ``""`` where it does not fit."""
+    if not wide.size or np.diff(along_mm)[wide].min() <= BLOCK_GAP * common_mm:
+        return ""
+    blocks = np.split(along_mm, wide + 1)
+    if min(len(b) for b in blocks) < MIN_BLOCK or not all(_is_even(b) for b in blocks):
+        return ""
+    sizes = " + ".join(str(len(b)) for b in blocks)
+    return (
+        f" If these are {len(blocks)} separate blocks of slices ({sizes}), export each as a "
+        "series of its own."
+    )
+
+
+def _interleaved_text(along_mm: FloatArray) -> str:
+    """The other reading of alternating gaps: two stacks between each other's slices."""
+    halves = along_mm[::2], along_mm[1::2]
+    if min(len(h) for h in halves) < MIN_BLOCK or not all(_is_even(h) for h in halves):
+        return ""
+    return (
+        f" If these are two stacks of {len(halves[0])} and {len(halves[1])} slices that lie "
+        "between each other, export each as a series of its own."
+    )
+
+
+def _is_even(along_mm: FloatArray) -> bool:
+    return bool(np.ptp(np.diff(along_mm)) <= 2 * POSITION_TOL_MM)
 
 
 def _gap_text(ordered: Sequence[SliceHeader], gaps_mm: FloatArray, gap: int) -> str:

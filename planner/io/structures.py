@@ -8,7 +8,7 @@ and in the ``source`` of each structure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,9 +32,19 @@ from planner.io.mask_placing import require_same_space
 from planner.io.references import frame_mismatch, reference_notes
 from planner.io.roles import RoleChoice, parse_role, role_and_margin, unknown_name_error
 from planner.io.stored_file import MaskOptions, MeshFrame, StoredFile, StoredLabel
-from planner.model import MaskSource, Structure, StructureRole, StructureSet
+from planner.io.structure_checks import check_structures
+from planner.model import (
+    Finding,
+    MaskSource,
+    Structure,
+    StructureRole,
+    StructureSet,
+    Verdict,
+)
 
 __all__ = ["load_structures", "parse_role"]
+
+FRAME_MISMATCH = "frame_mismatch"
 
 MAX_MASK_BYTES = 12_000_000_000
 """Memory for the masks of all structures (one byte per voxel and structure)."""
@@ -289,11 +299,29 @@ class _Loader:
                 raise unknown_name_error(name, self.structures)
         if self.numbers and not self.numbers_used:
             self.warnings.append("the label names given were not used: no label needed one")
+        structures = tuple(self.structures.values())
+        warnings, findings = check_structures(structures)
         return StructureSet(
             grid=self.image,
-            structures=tuple(self.structures.values()),
-            warnings=tuple(self.warnings),
+            structures=structures,
+            warnings=(*self.warnings, *warnings),
+            findings=(*_mismatch_findings(structures), *findings),
         )
+
+
+def _mismatch_findings(structures: Iterable[Structure]) -> Iterator[Finding]:
+    """One caution for every path from each accepted frame mismatch."""
+    for structure in structures:
+        if structure.source.frame_mismatch is not None:
+            yield Finding(
+                constraint=FRAME_MISMATCH,
+                structure=structure.name,
+                measured=None,
+                required=None,
+                unit="",
+                verdict=Verdict.CAUTION,
+                note=f"accepted by the user: {structure.source.frame_mismatch}",
+            )
 
 
 @dataclass(slots=True)

@@ -56,13 +56,7 @@ def existing_path(path: str | Path) -> Path:
     return where
 
 
-def choose(
-    catalogue: Catalogue,
-    series: str | int | None,
-    where: Path,
-    *,
-    allow_unknown_frame: bool = False,
-) -> CatalogueEntry:
+def choose(catalogue: Catalogue, series: str | int | None, where: Path) -> CatalogueEntry:
     """The entry meant by ``series``; it may still be one that is not plannable.
 
     Raises
@@ -90,7 +84,7 @@ def choose(
             where=str(where),
             fix=_CHOOSE,
         )
-    usable = [e for e in named if e.is_plannable or (allow_unknown_frame and not e.problems)]
+    usable = [e for e in named if e.is_plannable]
     candidates = usable or named
     if len(candidates) == 1:
         return candidates[0]
@@ -113,12 +107,16 @@ def _selector(n: int, entries: Sequence[CatalogueEntry]) -> str:
     entry = entries[n]
     first = entry.first
     number = str(first.series_number) if first.series_number is not None else ""
-    options = [number, f"{number}:{entry.part}"] if number else []
-    uid = first.series_instance_uid
-    options += [uid, f"{uid}:{entry.part}"] if uid else []
-    for text in options:
-        if [e is entry for e in _named(entries, text)] == [True]:
-            return text
+    if number:
+        of_series = _named(entries, number)
+        if len(of_series) == 1:
+            return number
+        owners = {
+            (e.first.patient_key, e.first.study_instance_uid, e.first.series_instance_uid)
+            for e in of_series
+        }
+        if len(owners) == 1:
+            return f"{number}:{1 + next(r for r, e in enumerate(of_series) if e is entry)}"
     return f"#{n + 1}"
 
 
@@ -143,7 +141,7 @@ def _listed(named: Sequence[CatalogueEntry], entries: Sequence[CatalogueEntry]) 
     for entry in named:
         first = entry.first
         shape = " x ".join(str(n) for n in entry.grid.shape_kji) if entry.grid else "no grid"
-        state = "" if entry.is_plannable else f"; not plannable: {entry.all_problems[0].what}"
+        state = "" if entry.is_plannable else f"; not plannable: {entry.problems[0].what}"
         lines.append(
             f"\n  --series '{names[id(entry)]}'  {first.modality} '{first.description}'"
             f"{f' [{entry.part}]' if entry.part else ''} ({shape}){state}"

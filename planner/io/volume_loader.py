@@ -7,17 +7,13 @@ from pathlib import Path
 from planner.errors import InputError, SeriesChoiceError, UnsupportedObjectError
 from planner.geometry import ImageSource, Volume
 from planner.io.catalogue import Catalogue, CatalogueEntry, read_catalogue
+from planner.io.dicomdir import is_dicomdir
 from planner.io.image_file import is_image_file, open_image_file
 from planner.io.pixels import read_values
 from planner.io.volume_choice import choose, existing_path
 
 
-def load_volume(
-    path: str | Path,
-    series: str | int | None = None,
-    *,
-    allow_unknown_frame: bool = False,
-) -> Volume:
+def load_volume(path: str | Path, series: str | int | None = None) -> Volume:
     """The volume at a path: a DICOM folder or file, or a NIfTI, NRRD or MetaImage file.
 
     Parameters
@@ -29,9 +25,6 @@ def load_volume(
         Needed when more than one volume can be planned on: a SeriesInstanceUID
         or series number, with the part after a colon where a series holds
         several, e.g. ``6``, ``"6:b=400"``, ``"6:2"`` (``inspect`` lists them).
-    allow_unknown_frame : bool
-        Accept a DICOM series that names no frame of reference (some anonymisers
-        strip it). Its frame then equals no other one.
 
     Returns
     -------
@@ -39,7 +32,8 @@ def load_volume(
         ``values`` [k, j, i] in the stored integer type, or float32 where a
         rescale slope or intercept applies. The grid of a DICOM volume is
         right-handed, k along row direction x column direction, and its frame is
-        the FrameOfReferenceUID; other files have an unknown frame.
+        the FrameOfReferenceUID. Other files, and series from which that was
+        stripped, have an unknown frame, which equals no other one.
 
     Raises
     ------
@@ -67,14 +61,12 @@ def load_volume(
             )
         return open_image_file(where).to_volume()
     catalogue = read_catalogue(where)
-    if where.is_file():
+    if where.is_file() and not is_dicomdir(where):
         _check_file(where, catalogue)
-    entry = choose(catalogue, series, where, allow_unknown_frame=allow_unknown_frame)
-    if allow_unknown_frame and not entry.problems:
-        return _volume_of(entry)
+    entry = choose(catalogue, series, where)
     if not entry.is_plannable:
         raise _refusal(entry)
-    return _volume_of(entry)
+    return _volume_of(entry, catalogue.notes)
 
 
 def _check_file(path: Path, catalogue: Catalogue) -> None:
@@ -99,7 +91,7 @@ def _check_file(path: Path, catalogue: Catalogue) -> None:
 
 def _refusal(entry: CatalogueEntry) -> InputError:
     """The worst problem as the error to raise, naming the others."""
-    first, *others = entry.all_problems
+    first, *others = entry.problems
     if not others:
         return first
     also = "; ".join(p.what for p in others)
@@ -112,13 +104,10 @@ def _refusal(entry: CatalogueEntry) -> InputError:
     )
 
 
-def _volume_of(entry: CatalogueEntry) -> Volume:
+def _volume_of(entry: CatalogueEntry, notes: tuple[str, ...]) -> Volume:
     first = entry.first
     if entry.grid is None:
         raise _refusal(entry)
-    warnings = entry.warnings
-    if entry.frame_problem is not None:
-        warnings = (*warnings, f"{entry.frame_problem.what}: coordinates are of this series alone")
     source = ImageSource(
         modality=first.modality or "unknown",
         study_instance_uid=first.study_instance_uid or None,
@@ -130,6 +119,6 @@ def _volume_of(entry: CatalogueEntry) -> Volume:
         mr=dict(entry.mr),
         files=tuple(dict.fromkeys(str(h.file) for h in entry.slices)),
         sop_instance_uids=frozenset(h.sop_instance_uid for h in entry.slices) - {""},
-        warnings=warnings,
+        warnings=(*entry.warnings, *notes),
     )
     return Volume(grid=entry.grid, values=read_values(entry.slices), source=source)

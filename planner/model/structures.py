@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from planner.errors import ConfigError, GridMismatchError, MaskError
 from planner.geometry import Grid, Mask
+from planner.model.verdict import Finding
 
 
 class StructureRole(StrEnum):
@@ -102,11 +103,16 @@ class Structure:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class StructureSet(Mapping[str, Structure]):
-    """Structures with unique names, all on the image's grid."""
+    """Structures with unique names, all on the image's grid.
+
+    ``findings`` hold for every path planned with them: a frame mismatch that the user
+    accepted, a name that contradicts the position.
+    """
 
     grid: Grid
     structures: tuple[Structure, ...] = ()
     warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         names = [s.name for s in self.structures]

@@ -54,6 +54,8 @@ class Obstacles:
     crossable_bone: tuple[Structure, ...]
     uses: tuple[StructureUse, ...]
     missing: tuple[Finding, ...]
+    doubts: tuple[Finding, ...] = ()
+    """What is doubtful about the masks, for every path."""
 
 
 def resolve_obstacles(
@@ -93,6 +95,7 @@ def resolve_obstacles(
         crossable_bone=tuple(crossable),
         uses=tuple(uses),
         missing=_missing_classes(structures, protocol),
+        doubts=structures.findings,
     )
 
 

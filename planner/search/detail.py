@@ -62,6 +62,7 @@ def detailed_trajectory(
         *check_bone_crossing(axis, context.obstacles, context.cache),
         *check_coverage(axis, context.obstacles, context.needle, context.cut_faces),
         *context.obstacles.missing,
+        *context.obstacles.doubts,
     )
     terms = {
         name: float(v[0])

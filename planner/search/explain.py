@@ -115,17 +115,10 @@ def _target_too_near(question: Question, obstacle: Obstacle, tip: FloatArray) ->
     message = (
         f"The target lies {gap_mm:.2f} mm from '{obstacle.name}': a needle of "
         f"{question.needle.outer_diameter_mm:g} mm leaves {room_mm:.2f} mm there, whatever the "
-        f"entry, and {obstacle.required_mm:g} mm are needed. Another target is."
+        f"entry, and {obstacle.required_mm:g} mm are needed: no entry can help, another target can."
     )
-    return [
-        Explanation(
-            code="target_too_near",
-            message=message,
-            constraint=obstacle.constraint,
-            current=obstacle.required_mm,
-            unit="mm",
-        )
-    ]
+    # Without the constraint: under its id stands the margin that would open a path.
+    return [Explanation(code="target_too_near", message=message)]
 
 
 def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:

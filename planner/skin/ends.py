@@ -120,13 +120,15 @@ def measured_region(
     if _has_measured_air(share, solid, inside, imaged, factor, spacing_kji_mm):
         fill = _at_full_size(solid, is_flat | is_fill, factor) & ~is_bright
         return Measured(imaged & ~fill, fill)
-    is_flat &= ~inside & imaged
+    air = imaged & ~inside
+    is_flat &= air
     if not is_flat.any():
         return Measured(imaged)
+    is_air_constant = np.count_nonzero(is_flat) >= NOISY_FLAT_FRAC * np.count_nonzero(air)
     region = circle_of(values, imaged)
     region = region & ~_behind_a_circle(inside, region)
     region = region & ~_behind_planes(inside, region, is_flat, spacing_kji_mm)
-    return Measured(region, is_air_constant=True)
+    return Measured(region, is_air_constant=bool(is_air_constant))
 
 
 def without_dark_fill(values: ImageArray, spacing_kji_mm: FloatArray) -> ImageArray:

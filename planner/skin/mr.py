@@ -12,6 +12,7 @@ from planner.errors import MaskError
 from planner.geometry import Grid
 from planner.geometry.frames import FloatArray
 from planner.skin.air import AirModel, dark_outside, dark_rim, find_air
+from planner.skin.dark_layer import dark_layer_mm
 from planner.skin.image import COARSE_MM, Found, WorkingImage, whole
 from planner.skin.kernels import ByteArray, ImageArray, block_fractions, block_means, eroded
 from planner.skin.outline import Outline, trunk_outline
@@ -75,6 +76,9 @@ def mr_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
         return whole(image, warnings)
     tissue, clear = _levels(image, outline)
     level, is_noisy = _body_level(tissue, clear, _air_noise(image, outline))
+    layer_mm = dark_layer_mm(
+        image.coarse, outline.padded.astype(bool), known, coarse_mm, image.lateral_axes
+    )
     edge = outline.edge(image).astype(bool)
     body_level = float(np.median(tissue[edge])) if edge.any() else float("nan")
     inside = outline.refined(image, level + np.float32(floor), smooth=is_noisy)
@@ -86,7 +90,7 @@ def mr_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
         air_level=sign * (floor + air.mean),
         body_level=sign * (floor + body_level),
         unsure_mm3=max(air.unsure_mm3, 0.0),
-        warnings=warnings + _unsure_warning(air),
+        warnings=warnings + _layer_warning(layer_mm) + _unsure_warning(air),
     )
 
 
@@ -117,6 +121,16 @@ def _range_of(values: ImageArray, region: NDArray[np.bool_]) -> tuple[float, flo
     if not high > low:
         raise MaskError("no body can be told from the background: the image is flat", seen=low)
     return low, high
+
+
+def _layer_warning(layer_mm: float) -> tuple[str, ...]:
+    if not layer_mm > 0:
+        return ()
+    return (
+        f"before the skin that was found lies an even layer of some {layer_mm:.0f} mm that is "
+        "brighter than air, as tissue with suppressed fat is: the skin may lie that much farther "
+        "out and every depth be too small; use another contrast or give the body as a structure",
+    )
 
 
 def _unsure_warning(air: AirModel) -> tuple[str, ...]:

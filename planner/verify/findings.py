@@ -122,6 +122,10 @@ class FindingChecker:
             "missing_structure": self._missing,
             "bone_crossed": self._bone_crossed,
         }
+        doubts = {f.constraint for f in self.around.structures.findings}
+        if finding.constraint in doubts:
+            self._doubt(claim, finding)
+            return
         if finding.constraint in known:
             known[finding.constraint](claim, finding)
         else:
@@ -188,6 +192,15 @@ class FindingChecker:
         self._same_verdict(claim, finding, Verdict.UNKNOWN)
         required_mm = self.around.required_mm.get(finding.structure or "")
         self.book.close(f"{claim}.required", finding.required, required_mm, 1e-9)
+
+    def _doubt(self, claim: str, finding: FindingRecord) -> None:
+        """What the masks themselves say against them, read again from their files."""
+        of = [
+            f.verdict
+            for f in self.around.structures.findings
+            if (f.constraint, f.structure) == (finding.constraint, finding.structure)
+        ]
+        self._same_verdict(claim, finding, Verdict.worst(of))
 
     def _bone_crossed(self, claim: str, finding: FindingRecord) -> None:
         self._same_verdict(claim, finding, Verdict.PASS)

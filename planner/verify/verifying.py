@@ -122,7 +122,10 @@ def structures_as_planned(plan: PlanDocument, structures: StructureSet) -> Struc
             structure = structure.with_role(record.role, record.own_margin_mm)
         changed.append(structure)
     return StructureSet(
-        grid=structures.grid, structures=tuple(changed), warnings=structures.warnings
+        grid=structures.grid,
+        structures=tuple(changed),
+        warnings=structures.warnings,
+        findings=structures.findings,
     )
 
 

@@ -100,12 +100,19 @@ def test_the_report_stays_well_formed(planned):
         assert len(columns) == 1, table
 
 
-def test_json_on_stdout_is_json_without_raw_escapes(planned, scene: Scene):
+def test_json_on_stdout_is_json_without_raw_escapes(planned, scene: Scene, tmp_path: Path):
     top, _ = planned
-    verify = ["verify", "out/plan.json", "--image", scene.image]
+    plan = json.loads((top / "inner" / "out" / "plan.json").read_text(encoding="utf-8"))
+    for structure in plan["structures"]:
+        structure["voxels"] += 1
+    (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    verify = ["verify", tmp_path / "plan.json", "--image", scene.image]
+    verify += ["--structures", "labels.nrrd", "--label-names", "names.json"]
+    verify += ["--structures", scene.masks["body"]]
     ran = run_cli(top / "inner", *verify, "--json")
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", ran.stdout)
-    assert json.loads(ran.stdout)["ok"] is False
+    failed = [c["claim"] for c in json.loads(ran.stdout)["checks"] if not c["ok"]]
+    assert any(NAMES["lesion"] in claim for claim in failed)
     text = run_cli(top / "inner", *verify).stdout
     assert "NOT VERIFIED" in text
     assert not re.search(r"^VERIFIED", text, flags=re.MULTILINE), "a name forged the headline"

@@ -33,7 +33,7 @@ def _protocol_centres_lps_mm(file: Path) -> np.ndarray:
 def test_tiles_lie_where_the_protocol_has_its_slices(shared_data: Path) -> None:
     """Numbered from head to foot: the first tile is the protocol's last slice."""
     folder = shared_data / FOLDER
-    volume = load_volume(folder, series="15:acquisition 1", allow_unknown_frame=True)
+    volume = load_volume(folder, series="15:acquisition 1")
     assert volume.values.shape == (N_SLICES, 80, 80)
     assert np.allclose(volume.grid.spacing_kji_mm, (3.08, 2.5, 2.5), atol=1e-4)
     centres = np.array([volume.grid.to_lps([k, 40, 40]) for k in range(N_SLICES)])
@@ -54,7 +54,7 @@ def test_first_tile_agrees_with_dcm2niix(shared_data: Path) -> None:
     The image header was stripped from these files. Then dcm2niix guesses 64 slices and
     stacks them towards the head, 194 mm past the protocol's last slice (it warns).
     """
-    volume = load_volume(shared_data / FOLDER, series="15:acquisition 1", allow_unknown_frame=True)
+    volume = load_volume(shared_data / FOLDER, series="15:acquisition 1")
     other = converted(shared_data / FOLDER)[0]
     assert other.values.shape == (80, 80, 64)
     first = volume.grid.to_lps([N_SLICES - 1, 0, 0])
@@ -62,7 +62,8 @@ def test_first_tile_agrees_with_dcm2niix(shared_data: Path) -> None:
     assert corner_index[:3] == pytest.approx([0, 79, 0], abs=0.004)
 
 
-def test_without_frame_of_reference_it_is_listed_with_the_reason(shared_data: Path) -> None:
+def test_without_frame_of_reference_it_is_read_with_a_warning(shared_data: Path) -> None:
     found = inspect_path(shared_data / FOLDER)
     assert [v.n_files for v in found.volumes] == [1, 1]
-    assert all("no frame of reference" in (v.reason or "") for v in found.volumes)
+    assert all(v.plannable for v in found.volumes)
+    assert all(any("no frame of reference" in w for w in v.warnings) for v in found.volumes)

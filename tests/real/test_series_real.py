@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from planner.errors import (
-    InputError,
     PlannerError,
     SeriesChoiceError,
     SeriesGeometryError,
 )
-from planner.geometry import Volume
+from planner.geometry import ImageWarning, Volume
 from planner.io import inspect_path, load_volume
 
 PROSTATEX = "prostatex_0000_pelvis_mr"
@@ -70,7 +69,7 @@ def test_every_folder_is_inspected_and_loads_or_is_refused_in_words(
         ("sliceincrement", r"1 slice missing.*10\.000 mm between slice 3.*needed: 5\.000 mm"),
         ("notavolume", "all 4 slices lie at one place"),
         ("sliceorientation", "mixed orientation: 2 of 4 slices.*97.52 degrees"),
-        ("sliceorientation", r"mixed pixel spacing.*0\.32 x 0\.32 mm in 2 files; 0\.55556"),
+        ("sliceorientation", r"mixed pixel spacing.*0\.32 x 0\.32 mm in 2 images; 0\.55556"),
     ],
 )
 def test_broken_series_are_refused_with_numbers(shared_data: Path, folder: str, text: str) -> None:
@@ -133,7 +132,7 @@ def test_derived_images_are_flagged(shared_data: Path) -> None:
 
 
 def test_study_with_many_volumes_lists_them(shared_data: Path) -> None:
-    text = r"(?s)volumes can be planned on.*t2_tse_cor.*'6:b=400'"
+    text = r"(?s)volumes can be planned on.*t2_tse_cor.*'6:2'.*b=400"
     with pytest.raises(SeriesChoiceError, match=text):
         load_volume(shared_data / PROSTATEX)
     assert load_volume(shared_data / PROSTATEX, series=5).grid.shape_kji == (15, 320, 320)
@@ -167,7 +166,7 @@ def test_directions_of_philips_dti(shared_data: Path) -> None:
 
 def test_compressed_series_are_equal(shared_data: Path) -> None:
     volumes = [
-        load_volume(shared_data / f"{TRIO}{kind}", allow_unknown_frame=True)
+        load_volume(shared_data / f"{TRIO}{kind}")
         for kind in ("j2k", "jpeg", "jpegls", "rle")
     ]
     for other in volumes[1:]:
@@ -177,16 +176,29 @@ def test_compressed_series_are_equal(shared_data: Path) -> None:
     assert volumes[0].values.std() > 10
 
 
-def test_series_without_frame_of_reference_is_refused(shared_data: Path) -> None:
-    with pytest.raises(InputError, match="no frame of reference"):
-        load_volume(shared_data / f"{TRIO}rle")
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "ge/anatomical/001",
+        "siemens/anatomical/001",
+        "philips/anatomical/001_implicit",
+        "generic/compressed_rle",
+    ],
+)
+def test_proper_volume_without_frame_of_reference_is_plannable(
+    shared_data: Path, folder: str
+) -> None:
+    volume = load_volume(shared_data / "dicom2nifti_multivendor" / folder)
+    assert volume.grid.frame.uid is None
+    codes = [ImageWarning.code_of(w) for w in volume.source.warnings]
+    assert codes[0] == "frame_unknown"
 
 
 @pytest.mark.parametrize("vendor", ["ge", "siemens"])
 def test_ground_truth_nifti_agrees(shared_data: Path, vendor: str) -> None:
     folder = shared_data / "dicom2nifti_multivendor" / vendor / "anatomical"
     truth = load_volume(folder / "001_ground_truth.nii.gz")
-    volume = load_volume(folder / "001", allow_unknown_frame=True)
+    volume = load_volume(folder / "001")
     assert_same_world(volume, truth)
 
 

@@ -146,6 +146,14 @@ class TestHoles:
         over = rectangle(2, 2, 10, 30)
         assert touched(self.OUTER, self.HOLE, over).inside[1:12, 1:16].all()
 
+    def test_islands_that_cross_each_other_in_a_hole_are_kept(self):
+        pair = [rectangle(3.6, 4, 8.4, 9), rectangle(4.6, 6, 7.6, 12)]
+        for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
+            four = [self.OUTER, self.HOLE, *pair]
+            found = touched(*(four[n] for n in order))
+            assert found.inside[6, 5] and found.inside[6, 8] and found.inside[6, 10]
+            assert not found.inside[4, 11] and (found.n_holes, found.n_joined) == (1, 2)
+
     def test_a_self_crossing_polygon_counts_wherever_it_winds(self):
         twice = np.concatenate([self.OUTER, self.HOLE])
         assert touched(twice).inside[6, 6]

@@ -95,7 +95,7 @@ def test_a_damaged_file_beside_a_series_is_told_in_its_warnings(tmp_path: Path, 
     (volume,) = inspect_path(tmp_path).volumes
     assert volume.plannable
     assert volume.warnings[-1] == (
-        "1 unreadable file(s) beside these may belong to the series: zz_bad"
+        "1 unreadable file beside these may belong to the series: zz_bad"
     )
 
 
@@ -104,7 +104,7 @@ def test_cut_pixels_refuse_the_series(tmp_path: Path, grid: Grid) -> None:
     files[1].write_bytes(files[1].read_bytes()[:-10])
     with pytest.raises(
         InputError,
-        match=r"damaged \(1 of 4 files\); seen: pixel data is cut: 50 bytes where 60 are needed",
+        match=r"damaged \(1 of 4 images\); seen: pixel data is cut: 50 bytes where 60 are needed",
     ):
         load_volume(tmp_path)
 
@@ -121,7 +121,7 @@ def test_a_broken_number_refuses_the_series(tmp_path: Path, grid: Grid) -> None:
     data = files[1].read_bytes()
     place = data.index(b"\x28\x00\x30\x00DS") + 8
     files[1].write_bytes(data[:place] + b"a" + data[place + 1 :])
-    with pytest.raises(InputError, match=r"PixelSpacing.*in 1 of 4 files"):
+    with pytest.raises(InputError, match=r"PixelSpacing.*in 1 of 4 images"):
         load_volume(tmp_path)
 
 

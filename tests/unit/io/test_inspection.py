@@ -52,12 +52,12 @@ def test_reason_of_a_broken_volume(tmp_path: Path, oriented_grid: Grid) -> None:
 
 def test_every_problem_is_in_the_reason(tmp_path: Path, oriented_grid: Grid) -> None:
     def edit(ds, k):
-        del ds.FrameOfReferenceUID
+        ds.ImageType = ["DERIVED", "SECONDARY", "MIP"]
         ds.PhotometricInterpretation = "PALETTE COLOR"
 
     write_series(tmp_path, oriented_grid, edit=edit, skip=(3,))
     (volume,) = inspect_path(tmp_path).volumes
-    for text in ("1 slice missing", "a colour image", "no frame of reference"):
+    for text in ("1 slice missing", "a colour image", "projection images"):
         assert text in (volume.reason or "")
 
 

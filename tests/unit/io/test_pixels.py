@@ -201,7 +201,7 @@ def test_colour_is_refused(tmp_path: Path, grid: Grid) -> None:
 
     write_series(tmp_path, grid, edit=edit)
     with pytest.raises(
-        UnsupportedObjectError, match=r"colour image \(4 of 4 files\); seen: RGB, 3"
+        UnsupportedObjectError, match=r"colour image \(4 of 4 images\); seen: RGB, 3"
     ):
         load_volume(tmp_path)
 

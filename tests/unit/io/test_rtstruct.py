@@ -218,6 +218,13 @@ class TestWhatItSpeaksFor:
     def test_the_image_when_it_names_its_series(self, write):
         assert read(write(Roi("a", [contour(SQUARE, 6.3)]))).grid is GRID
 
+    def test_the_image_when_it_names_one_of_its_slices(self, write):
+        source = ImageSource(modality="MR", sop_instance_uids=frozenset({"1.2.66", "1.2.67"}))
+        image = Volume(grid=GRID, values=IMAGE.values, source=source)
+        roi = Roi("a", [contour(SQUARE, 6.3)], images=["1.2.67"])
+        assert read(write(roi, series_uid=None), image).grid is GRID
+        assert read(write(roi, series_uid=None), IMAGE).grid is not GRID
+
     def test_the_image_when_the_contours_lie_on_its_slices_in_its_frame(self, write):
         stored = read(write(Roi("a", [contour(SQUARE, 6)]), series_uid=None))
         assert stored.grid is GRID

@@ -8,6 +8,7 @@ from dataclasses import replace
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
 from planner.errors import PlannerWarning
@@ -25,7 +26,7 @@ from planner.report.skin_colours import (
     reason_colours,
     rgb,
 )
-from planner.report.skin_figure import LABEL_GAP_PX, label_places
+from planner.report.skin_figure import LABEL_GAP_PX, clearance_legend, label_places
 from planner.report.skin_values import (
     FEASIBLE,
     IMAGE_ENDS,
@@ -297,3 +298,84 @@ def test_without_a_body_there_is_a_warning(plan_result):
     bodiless = replace(plan_result, structures=structures, body=None)
     with pytest.raises(PlannerWarning, match="no body mask"):
         skin_view.skin_figures(bodiless, top=1)
+
+
+def test_feasible_without_a_clearance_is_not_shown_as_rejected():
+    candidates = some_candidates(
+        [[0, 0, 0], [30, 0, 0]],
+        feasible=[True, False],
+        clearance=[np.inf, np.nan],
+        reasons=["", "length"],
+    )
+    values = skin_values(candidates, candidates.entry_lps_mm, BIG_GRID)
+    assert np.isposinf(values.clearance_mm[0])
+    colours = clearance_colours(values, clearance_norm(values))
+    np.testing.assert_array_equal(colours[0], rgb(FEASIBLE_COLOUR))
+    np.testing.assert_array_equal(colours[1], rgb(REJECTED_COLOUR))
+
+
+@pytest.mark.parametrize(
+    ("clearance", "said", "not_said"),
+    [
+        ([np.inf, np.nan], "CLEARANCE NOT MEASURED", "NO FEASIBLE ENTRY"),
+        ([np.nan, np.nan], "NO FEASIBLE ENTRY", "NOT MEASURED"),
+        ([4.0, np.nan], "feasible\nentries only", "NO FEASIBLE ENTRY"),
+    ],
+)
+def test_the_clearance_legend_says_why_there_is_no_clearance(clearance, said, not_said):
+    candidates = some_candidates(
+        [[0, 0, 0], [30, 0, 0]],
+        feasible=[not np.isnan(c) for c in clearance],
+        clearance=clearance,
+        reasons=["length" if np.isnan(c) else "" for c in clearance],
+    )
+    values = skin_values(candidates, candidates.entry_lps_mm, BIG_GRID)
+    figure = Figure()
+    clearance_legend(figure, values, clearance_norm(values))
+    words = " ".join(text.get_text() for text in figure.texts)
+    assert said in words
+    assert not_said not in words
+
+
+def test_what_was_not_imaged_is_an_end_of_the_image_all_over():
+    """A cut that smoothing moves into the image, or out of it, is one patch of one colour."""
+    seen = np.ones(BIG_GRID.shape_kji, dtype=bool)
+    seen[:, :20] = False
+    imaged = Mask(grid=BIG_GRID, inside=seen)
+    face_mm = BIG_GRID.to_lps([0.0, 19.5, 0.0])[1]
+    beside = [[0.0, face_mm + off, 0.0] for off in (-2.0, -0.5, 0.5, 2.0)]
+    apart = [[0.0, face_mm + 9.0, 0.0]]
+    nothing = some_candidates(
+        np.zeros((0, 3)), feasible=np.zeros(0, bool), clearance=[], reasons=np.zeros(0, "<U4")
+    )
+    values = skin_values(nothing, np.array(beside + apart), BIG_GRID, imaged)
+    shown = [values.labels[n] for n in values.reason]
+    assert shown == [IMAGE_ENDS] * 4 + [NOT_TRIED]
+
+
+def test_entries_ruled_out_at_the_images_end_are_drawn_as_such_and_counted():
+    candidates = some_candidates(
+        [[0, 0, 0], [30, 0, 0], [60, 0, 0]],
+        feasible=[True, False, False],
+        clearance=[4.0, np.nan, np.nan],
+        reasons=["", "image_end", "length"],
+    )
+    values = skin_values(candidates, candidates.entry_lps_mm, BIG_GRID)
+    assert [values.labels[n] for n in values.reason] == [FEASIBLE, IMAGE_ENDS, "length"]
+    assert "image_end" not in values.labels
+    assert values.counts[-1] == 1
+    assert sum(values.counts) == 3
+
+
+def test_entries_of_thick_slices_leave_no_stripes():
+    grid = Grid.from_axes((12, 100, 100), (10.0, 1.0, 1.0), (-50.0, -50.0, -55.0))
+    entries = [[x, 0.0, z] for x in np.arange(-20.0, 21.0) for z in (-5.0, 5.0)]
+    candidates = some_candidates(
+        entries,
+        feasible=[True] * len(entries),
+        clearance=[3.0] * len(entries),
+        reasons=[""] * len(entries),
+    )
+    between = np.array([[x, 0.0, 0.0] for x in np.arange(-15.0, 16.0, 2.5)])
+    values = skin_values(candidates, between, grid)
+    assert {values.labels[n] for n in values.reason} == {FEASIBLE}

@@ -8,6 +8,7 @@ import pytest
 from planner.geometry import Grid, Mask
 from planner.skin import BodyMask, SkinEntries, find_body, imaged_around, skin_entries
 from planner.skin.image_end import AIR_RUN_MM, at_image_end, end_guard_mm
+from planner.skin.padding import imaged_region
 from tests.grids import ORIENTED_AXES
 from tests.skin_bodies import (
     TRUNK,
@@ -213,6 +214,16 @@ def test_an_image_without_values_takes_nothing_from_a_given_body(grid: Grid) -> 
     body = Mask(grid=grid, inside=TRUNK.distance_mm(points_of(grid)) < 0)
     blank = mr_volume(grid, np.zeros(grid.shape_kji))
     assert imaged_around(blank, body).inside.all()
+
+
+def test_a_strip_of_padding_with_stray_values_was_not_imaged(grid: Grid, mr: np.ndarray) -> None:
+    for face in ("i0", "i1", "j1"):
+        seen = without(grid.shape_kji, face, 4)
+        values = with_strays(padded(mr, seen, 0.0, soft=False), seen)
+        region = imaged_region(values.astype(np.float32), grid.spacing_kji_mm).region
+        assert not region[~seen].any(), face
+        assert region[without(grid.shape_kji, face, 7)].mean() > 0.99, face
+    assert imaged_region(mr.astype(np.float32), grid.spacing_kji_mm).region.all()
 
 
 # ---------------------------------------------------------------- the guard itself

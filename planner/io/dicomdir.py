@@ -1,0 +1,23 @@
+"""Recognises a DICOMDIR, the index of a DICOM disc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+
+
+def is_dicomdir(path: Path) -> bool:
+    """Whether a path is a DICOMDIR file, whatever its name; False for what cannot be read."""
+    if not path.is_file():
+        return False
+    from pydicom.filereader import read_file_meta_info
+
+    from planner.io.dicom_values import quiet_pydicom
+
+    try:
+        with quiet_pydicom():
+            meta = read_file_meta_info(path)
+    except Exception:  # any file may be given, and any damage raises its own error
+        return False
+    return str(meta.get("MediaStorageSOPClassUID", "")) == _MEDIA_STORAGE_DIRECTORY
