@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,9 +82,13 @@ def across_views(
     half_mm = float(np.clip(max(reach_mm, default=0.0), *ACROSS_HALF_MM))
     at_lps_mm, title = _second_place(trajectory, closest)
     tip_lps_mm = trajectory.tip_lps_mm
+    second = _across(trajectory, at_lps_mm, half_mm, f"D  {title}", aspect, columns)
+    if not shown_clearances(trajectory, second):
+        # A title must not promise a structure that lies outside of the picture.
+        second = replace(second, title="D  Across, on the way")
     return (
         _across(trajectory, tip_lps_mm, half_mm, "C  Across at the tip", aspect, columns),
-        _across(trajectory, at_lps_mm, half_mm, f"D  {title}", aspect, columns),
+        second,
     )
 
 
@@ -127,7 +131,7 @@ def _second_place(trajectory: Trajectory, closest: list[Clearance]) -> tuple[Flo
         if np.linalg.norm(place - trajectory.tip_lps_mm) > SAME_PLACE_MM:
             return place, "Across, closest point" if number == 0 else "Across, next closest"
     middle = (trajectory.entry_lps_mm + trajectory.tip_lps_mm) / 2
-    return middle, "Across, halfway"
+    return middle, "Across, on the way"
 
 
 def _along(

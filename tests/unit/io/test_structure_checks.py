@@ -9,8 +9,9 @@ import pytest
 import planner
 from planner.geometry import Mask
 from planner.io.structure_checks import LEFT_RIGHT, check_structures, side_of_name
-from planner.model import MaskSource, Structure, StructureRole, Verdict
+from planner.model import MaskSource, Structure, StructureRole, StructureSet, Verdict
 from tests.metal_truths import grid_of, points_lps_mm
+from tests.trunk import TARGET_LPS_MM, simple_protocol, trunk
 
 ORIENTATIONS = ["axial", "sagittal", "oblique", "flipped", "oblique_flipped"]
 
@@ -159,26 +160,35 @@ def test_one_file_under_two_names(room):
 
 def test_a_mismatch_reaches_every_path_and_verify(tmp_path):
     """From a file to the plan: caution, told, and not to be taken out of the plan."""
-    from tests.trunk import trunk_volume  # a body to plan in
-
-    volume, target = trunk_volume()
-    inside = np.linalg.norm(points_lps_mm(volume.grid) - (target + [-40, 0, 0]), axis=-1) <= 8
+    volume, given = trunk()
+    points = points_lps_mm(volume.grid)
+    inside = np.linalg.norm(points - (TARGET_LPS_MM + [-50, 0, 0]), axis=-1) <= 6
     ras = np.diag([-1.0, -1, 1, 1]) @ volume.grid.lps_from_kji[:, [2, 1, 0, 3]]
     image = nibabel.Nifti1Image(np.ascontiguousarray(inside.astype(np.uint8).T), ras)
     image.set_qform(ras, 1)
     image.set_sform(ras, 1)
     nibabel.save(image, tmp_path / "kidney_left.nii.gz")
-    masks = planner.load_structures([tmp_path / "kidney_left.nii.gz"], like=volume)
-    assert masks.findings
-    result = planner.plan(volume, target, "soft_tissue_biopsy", masks, top=2)
+    read = planner.load_structures([tmp_path / "kidney_left.nii.gz"], like=volume)
+    assert read.findings
+    masks = StructureSet(
+        grid=volume.grid,
+        structures=(*given.structures, *read.structures),
+        findings=read.findings,
+    )
+    result = planner.plan(volume, TARGET_LPS_MM, simple_protocol(), masks, top=2)
+    assert result.trajectories
     for path in result.trajectories:
         assert any(f.constraint == LEFT_RIGHT for f in path.findings)
         assert path.verdict is not Verdict.PASS
     file = tmp_path / "plan.json"
     planner.save_plan(result, file)
-    assert planner.verify_plan(planner.load_plan(file), volume, masks).ok
     plan = json.loads(file.read_text())
+    claims = [
+        c.claim for c in planner.verify_plan(planner.load_plan(file), volume, masks).failures
+    ]
+    assert not any(LEFT_RIGHT in claim for claim in claims)
     for path in plan["trajectories"]:
         path["findings"] = [f for f in path["findings"] if f["constraint"] != LEFT_RIGHT]
     file.write_text(json.dumps(plan))
-    assert not planner.verify_plan(planner.load_plan(file), volume, masks).ok
+    report = planner.verify_plan(planner.load_plan(file), volume, masks)
+    assert any(LEFT_RIGHT in c.claim for c in report.failures)

@@ -82,3 +82,17 @@ def test_without_any_clearance_there_are_still_four_views(plan_result):
     )
     assert len(views) == 4
     assert all(shown_clearances(bare, view) == [] for view in views)
+
+
+def test_a_title_promises_no_structure_outside_of_the_picture(plan_result):
+    path = plan_result.trajectories[0]
+    _, other = across_views(path, plan_result.needle, aspect=1.0, columns=500)
+    assert "closest" in other.title
+    far = tuple(
+        replace(c, on_structure_lps_mm=c.on_structure_lps_mm + 300.0, required_mm=1.0)
+        for c in path.clearances
+    )
+    _, other = across_views(
+        replace(path, clearances=far), plan_result.needle, aspect=1.0, columns=500
+    )
+    assert other.title == "D  Across, on the way"
