@@ -32,7 +32,9 @@ class DicomTag(IntEnum):
     Modality = 0x00080060
     SeriesDescription = 0x0008103E
     ComplexImageComponent = 0x00089208
+    PatientName = 0x00100010
     PatientID = 0x00100020
+    PatientBirthDate = 0x00100030
     DiffusionBValue = 0x00189087
     DiffusionGradientOrientation = 0x00189089
     TriggerTime = 0x00181060

@@ -133,7 +133,7 @@ class HeaderReader:
             study_instance_uid=raw.text(DicomTag.StudyInstanceUID),
             series_instance_uid=raw.text(DicomTag.SeriesInstanceUID),
             frame_of_reference_uid=raw.text(DicomTag.FrameOfReferenceUID),
-            patient_key=_hashed(raw.by_tag.get(DicomTag.PatientID, b"")),
+            patient_key=_patient_key(raw),
             modality=raw.text(DicomTag.Modality),
             series_number=_or_none(lambda: raw.integer(DicomTag.SeriesNumber)),
             description=raw.decoded(DicomTag.SeriesDescription),
@@ -181,6 +181,15 @@ def _checked(keyword: str, read: Callable[[], T | None], faults: list[str]) -> T
     except ValueError as error:
         faults.append(f"{keyword} cannot be read: {error}")
         return None
+
+
+def _patient_key(raw: RawElements) -> str:
+    """Hash of the Patient ID; of name and birth date where there is no ID."""
+    patient_id = raw.by_tag.get(DicomTag.PatientID, b"").strip(b" \0")
+    if patient_id:
+        return _hashed(patient_id)
+    name = raw.by_tag.get(DicomTag.PatientName, b"").strip(b" \0")
+    return _hashed(name + b"\0" + raw.by_tag.get(DicomTag.PatientBirthDate, b""))
 
 
 @lru_cache(maxsize=256)

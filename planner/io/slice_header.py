@@ -80,7 +80,8 @@ class SliceHeader:
     notes : tuple of str
         Harmless but notable; told in a warning.
     patient_key : str
-        Hash of the Patient ID; only for telling patients apart.
+        Hash of the Patient ID (of name and birth date where there is none); only for
+        telling patients apart.
     position_lps_mm, row_column_axes_lps, pixel_spacing_ji_mm
         Image Position, Image Orientation (row direction, then column direction)
         and Pixel Spacing (between rows, between columns); None when absent.

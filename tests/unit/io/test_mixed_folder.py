@@ -40,7 +40,7 @@ def disc(tmp_path: Path, grid: Grid) -> Path:
     for file in source:
         files.add(pydicom.dcmread(file))
     files.write(tmp_path / "disc")
-    files._tmpdir.cleanup()  # pydicom leaves it to the garbage collector, which warns
+    files._stage["t"].cleanup()  # pydicom leaves it to the garbage collector, which warns
     shutil.rmtree(tmp_path / "source")
     assert (tmp_path / "disc" / "DICOMDIR").is_file()
     return tmp_path / "disc"
@@ -193,6 +193,26 @@ def test_two_patients_are_never_in_one_volume(tmp_path: Path, grid: Grid, is_mix
     for volume in found:
         loaded = load_volume(tmp_path, series=volume.select)
         assert len({Path(f).parent for f in loaded.source.files}) == 1
+
+
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientBirthDate"])
+def test_patients_without_an_id_are_told_apart_by_name_and_birth_date(
+    tmp_path: Path, grid: Grid, keyword: str
+) -> None:
+    def other(ds: Dataset, k: int) -> None:
+        ds.PatientID = ""
+        setattr(ds, keyword, "19991231")
+
+    write_series(tmp_path / "a", grid, edit=lambda ds, k: setattr(ds, "PatientID", ""))
+    write_series(tmp_path / "b", grid, edit=other)
+    assert [v.n_files for v in inspect_path(tmp_path).volumes] == [6, 6]
+
+
+def test_the_name_does_not_part_files_with_one_patient_id(tmp_path: Path, grid: Grid) -> None:
+    """Spelling varies between the nodes a study passed through."""
+    files = write_series(tmp_path, grid)
+    edit_file(files[0], lambda ds: setattr(ds, "PatientName", "DOE^JOHN^^^"))
+    assert [v.n_files for v in inspect_path(tmp_path).volumes] == [6]
 
 
 def test_a_slice_of_another_patient_leaves_a_gap(tmp_path: Path, grid: Grid) -> None:

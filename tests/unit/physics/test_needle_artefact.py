@@ -170,3 +170,14 @@ def test_angle_must_be_an_angle():
     for angle in (-1.0, 91.0, float("nan")):
         with pytest.raises(ValueError, match="angle"):
             needle_artefact(1.0, TITANIUM, acquisition(), angle)
+
+
+def test_of_a_catalogue_needle():
+    import planner
+    from planner.safety import needle_artefact as of_needle
+
+    known = of_needle(planner.parse_needle("18G-100:titanium"), acquisition(), 45.0)
+    same = needle_artefact(OD_18G, TITANIUM, acquisition(), 45.0)
+    assert known == same
+    steel = of_needle(planner.parse_needle("18G-100:steel"), acquisition(), 45.0)
+    assert steel.width_mm > 2 * known.width_mm
