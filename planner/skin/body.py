@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from planner.errors import MaskError
 from planner.geometry import Mask, Volume
 from planner.skin.ct import ct_body
-from planner.skin.ends import Measured, measured_region, without_dark_fill
+from planner.skin.ends import (
+    Constants,
+    Measured,
+    constants_of,
+    measured_region,
+    without_dark_fill,
+)
 from planner.skin.image import Found
 from planner.skin.kernels import ImageArray
 from planner.skin.mr import mr_body
@@ -87,13 +93,15 @@ def find_body(volume: Volume) -> BodyMask:
     """
     values = _finite(volume)
     imaged = imaged_region(values, volume.grid.spacing_kji_mm)
-    found = _found(volume, without_dark_fill(values, volume.grid.spacing_kji_mm), imaged)
-    measured = _measured(volume, values, found)
+    constants = constants_of(values, volume.grid.spacing_kji_mm)
+    raised = without_dark_fill(values, constants, volume.grid.spacing_kji_mm)
+    found = _found(volume, raised, imaged)
+    measured = _measured(volume, values, constants, found)
     if measured.fill is not None and np.any(measured.fill & imaged.region):
         # Once more without the fill, or what it opens (bowel gas at a cut) is outside air.
         imaged = Imaged(imaged.region & ~measured.fill, imaged.certain & ~measured.fill)
         found = _found(volume, values, imaged)
-        measured = _measured(volume, values, found)
+        measured = _measured(volume, values, constants, found)
     seen = measured.region
     inside = found.inside.astype(bool) & (seen | ~found.imaged)
     n_inside = int(np.count_nonzero(inside))
@@ -124,9 +132,10 @@ def _found(volume: Volume, values: ImageArray, imaged: Imaged) -> Found:
     return find(values, imaged, volume.grid)
 
 
-def _measured(volume: Volume, values: ImageArray, found: Found) -> Measured:
+def _measured(volume: Volume, values: ImageArray, constants: Constants, found: Found) -> Measured:
     inside = found.inside.astype(bool)
-    return measured_region(values, inside, found.imaged, volume.grid.spacing_kji_mm)
+    spacing_mm = volume.grid.spacing_kji_mm
+    return measured_region(values, constants, inside, found.imaged, spacing_mm)
 
 
 def imaged_around(volume: Volume, body: Mask) -> Mask:
@@ -152,7 +161,8 @@ def imaged_around(volume: Volume, body: Mask) -> Mask:
     region = imaged_region(values, spacing_mm).region
     if _is_ct(volume, values):
         region = circle_of_ct(values, region)
-    measured = measured_region(values, body.inside, region, spacing_mm)
+    constants = constants_of(values, spacing_mm)
+    measured = measured_region(values, constants, body.inside, region, spacing_mm)
     return Mask(grid=volume.grid, inside=measured.region)
 
 

@@ -24,6 +24,7 @@ SOLID_FRAC = 0.9
 """A block of voxels is solid when this share of them equals all neighbours in its slice."""
 
 FILL_SHARE = 0.7
+LEAST_FILL_FRAC = 0.002
 FILL_WINDOW_MM = 12.0
 """Or when this share of a window around it is the value that fills a face: interpolation leaves
 single others."""
@@ -82,8 +83,44 @@ class Measured:
     is_air_constant: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Constants:
+    """Where an image is constant.
+
+    Attributes
+    ----------
+    is_flat : ndarray of bool, (k, j, i)
+        Voxels that equal all neighbours within their slice.
+    is_fill : ndarray of bool, (k, j, i)
+        Voxels with a value that fills a face and more.
+    factor : ndarray of int, (3,)
+        Voxels per block.
+    flat_share : ndarray, blocks
+        Share of ``is_flat``.
+    solid : ndarray of bool, blocks
+        Blocks of one value, with single others at most.
+    """
+
+    is_flat: NDArray[np.bool_]
+    is_fill: NDArray[np.bool_]
+    factor: IntArray
+    flat_share: ImageArray
+    solid: NDArray[np.bool_]
+
+    @property
+    def voxels(self) -> NDArray[np.bool_]:
+        """Solid blocks and the constant voxels within two blocks of them, at full resolution."""
+        blocks, around = self.solid, binary_dilation(self.solid, np.ones((1, 5, 5), dtype=bool))
+        for axis in range(3):
+            around = np.repeat(around, self.factor[axis], axis=axis)
+            blocks = np.repeat(blocks, self.factor[axis], axis=axis)
+        crop = tuple(slice(n) for n in self.is_flat.shape)
+        return np.asarray(blocks[crop] | (around[crop] & (self.is_flat | self.is_fill)))
+
+
 def measured_region(
     values: ImageArray,
+    constants: Constants,
     inside: NDArray[np.bool_],
     imaged: NDArray[np.bool_],
     spacing_kji_mm: FloatArray,
@@ -94,6 +131,8 @@ def measured_region(
     ----------
     values : ndarray, (k, j, i)
         The image.
+    constants : Constants
+        Of the image.
     inside, imaged : ndarray of bool, (k, j, i)
         The body, and what is not yet known to be fill.
     spacing_kji_mm : ndarray, shape (3,)
@@ -107,21 +146,16 @@ def measured_region(
     stops the body (``STRAIGHTEST_RADIUS_MM``). A drawing is left as it is.
     """
     body = inside & imaged
-    is_flat = flat_voxels(values)
-    if not body.any() or float(np.mean(is_flat[body])) > DRAWN_FLAT_FRAC:
+    if not constants.solid.any() or not body.any():
         return Measured(imaged)
-    factor = np.maximum(1, np.round(BLOCK_MM / spacing_kji_mm)).astype(np.int64)
-    share = block_fractions(is_flat, factor)
-    solid, is_fill = _solid_blocks(values, share, factor, spacing_kji_mm)
-    if not solid.any():
+    if float(np.mean(constants.is_flat[body])) > DRAWN_FLAT_FRAC:
         return Measured(imaged)
-    # What equals the brightest value may be tissue beyond the range of the file.
-    is_bright = body & (values == values.max())
-    if _has_measured_air(share, solid, inside, imaged, factor, spacing_kji_mm):
-        fill = _at_full_size(solid, is_flat | is_fill, factor) & ~is_bright
+    if _has_measured_air(constants, inside, imaged, spacing_kji_mm):
+        # What equals the brightest value may be tissue beyond the range of the file.
+        fill = constants.voxels & ~(body & (values == values.max()))
         return Measured(imaged & ~fill, fill)
     air = imaged & ~inside
-    is_flat &= air
+    is_flat = constants.is_flat & air
     if not is_flat.any():
         return Measured(imaged)
     is_air_constant = np.count_nonzero(is_flat) >= NOISY_FLAT_FRAC * np.count_nonzero(air)
@@ -131,46 +165,46 @@ def measured_region(
     return Measured(region, is_air_constant=bool(is_air_constant))
 
 
-def without_dark_fill(values: ImageArray, spacing_kji_mm: FloatArray) -> ImageArray:
+def without_dark_fill(
+    values: ImageArray, constants: Constants, spacing_kji_mm: FloatArray
+) -> ImageArray:
     """The image with fill raised to the darkest of the rest, that it be not taken for the air.
 
     Zeros beside noisy air make a boundary as sharp as that of skin.
     """
-    factor = np.maximum(1, np.round(BLOCK_MM / spacing_kji_mm)).astype(np.int64)
-    is_flat = flat_voxels(values)
-    solid, is_fill = _solid_blocks(values, block_fractions(is_flat, factor), factor, spacing_kji_mm)
-    if not solid.any() or solid.all():
-        return values
     # Away from the fill, and averaged until noise no longer decides.
-    apart = ~binary_dilation(solid, np.ones((1, 5, 5), dtype=bool))
+    apart = ~binary_dilation(constants.solid, np.ones((1, 5, 5), dtype=bool))
+    if not constants.solid.any() or not apart.any():
+        return values
+    factor = constants.factor
     width = np.maximum(1, np.round(AVERAGE_MM / (factor * spacing_kji_mm))).astype(int)
     means = uniform_filter(block_means(values, factor), tuple(int(w) for w in width))
-    if not apart.any():
-        return values
     low, level, high = (float(q) for q in np.percentile(means[apart], [0.1, 2, 98]))
     if not level <= low + DARK_SHARE * (high - low):
         return values
-    fill = _at_full_size(solid, is_flat | is_fill, factor) & (values < level)
+    fill = constants.voxels & (values < level)
     return np.where(fill, np.float32(level), values) if fill.any() else values
 
 
-def _solid_blocks(
-    values: ImageArray, flat_share: ImageArray, factor: IntArray, spacing_kji_mm: FloatArray
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Blocks that are one constant, and the voxels that hold the value filling a face."""
-    faces = [np.moveaxis(values, axis, 0)[side] for axis in range(3) for side in (0, -1)]
+def constants_of(values: ImageArray, spacing_kji_mm: FloatArray) -> Constants:
+    """Where an image is constant, judged in blocks of ``BLOCK_MM``."""
+    factor = np.maximum(1, np.round(BLOCK_MM / spacing_kji_mm)).astype(np.int64)
+    is_flat, is_fill = flat_voxels(values), np.zeros(values.shape, dtype=bool)
+    flat_share = block_fractions(is_flat, factor)
+    solid = flat_share > SOLID_FRAC
     width = np.maximum(3, np.round(FILL_WINDOW_MM / (factor * spacing_kji_mm)[1:])).astype(int)
-    solid, is_fill = flat_share > SOLID_FRAC, np.zeros(values.shape, dtype=bool)
+    faces = [np.moveaxis(values, axis, 0)[side] for axis in range(3) for side in (0, -1)]
     # One value at a time: the few whole numbers of dim air are not one constant.
     for fill in {constant_of(face) for face in faces} - {None}:
         has_value = values == fill
-        share = block_fractions(has_value, factor)
+        if np.count_nonzero(has_value) < LEAST_FILL_FRAC * values.size:
+            continue
         size = (1, int(width[0]), int(width[1]))
-        of_fill = uniform_filter(share, size, mode="nearest") >= FILL_SHARE
-        if of_fill.any():
-            solid |= of_fill
+        share = uniform_filter(block_fractions(has_value, factor), size, mode="nearest")
+        if (share >= FILL_SHARE).any():
+            solid |= share >= FILL_SHARE
             is_fill |= has_value
-    return _opened_in_plane(solid), is_fill
+    return Constants(is_flat, is_fill, factor, flat_share, _opened_in_plane(solid))
 
 
 @compiled
@@ -201,34 +235,21 @@ def _opened_in_plane(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _has_measured_air(
-    share: ImageArray,
-    solid: NDArray[np.bool_],
+    constants: Constants,
     inside: NDArray[np.bool_],
     imaged: NDArray[np.bool_],
-    factor: IntArray,
     spacing_kji_mm: FloatArray,
 ) -> bool:
     """Whether air that is neither fill nor blurred by tissue carries noise."""
-    square = np.ones((1, 3, 3), dtype=bool)
+    factor, square = constants.factor, np.ones((1, 3, 3), dtype=bool)
     known = block_fractions(imaged, factor) > 0.99
     body = block_fractions(inside, factor) > 0.0
-    air = known & ~binary_dilation(body | ~known, square) & ~binary_dilation(solid, square)
+    air = known & ~binary_dilation(body | ~known, square)
+    air &= ~binary_dilation(constants.solid, square)
     block_mm3 = float(np.prod(factor * spacing_kji_mm))
     if np.count_nonzero(air) * block_mm3 < LEAST_AIR_MM3:
         return False
-    return float(np.mean(share[air])) < NOISY_FLAT_FRAC
-
-
-def _at_full_size(
-    blocks: NDArray[np.bool_], is_flat: NDArray[np.bool_], factor: IntArray
-) -> NDArray[np.bool_]:
-    """Solid blocks with the constant voxels within two blocks of them, at full resolution."""
-    around = binary_dilation(blocks, np.ones((1, 5, 5), dtype=bool))
-    for axis in range(3):
-        around = np.repeat(around, factor[axis], axis=axis)
-        blocks = np.repeat(blocks, factor[axis], axis=axis)
-    crop = tuple(slice(n) for n in is_flat.shape)
-    return np.asarray(blocks[crop] | (around[crop] & is_flat))
+    return float(np.mean(constants.flat_share[air])) < NOISY_FLAT_FRAC
 
 
 def _behind_a_circle(inside: NDArray[np.bool_], imaged: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -353,9 +353,19 @@ def test_two_objects_of_one_series_are_two_time_points(tmp_path: Path, grid: Gri
     assert np.array_equal(_in_order(volume.values, volume.grid, grid), texture(grid) + 2)
 
 
-def test_a_copy_of_the_object_is_named_as_such(tmp_path: Path, grid: Grid) -> None:
+def test_an_exact_copy_of_the_object_is_used_once(tmp_path: Path, grid: Grid) -> None:
     ds = single(grid)
     write(tmp_path, ds, "a.dcm")
+    write(tmp_path, ds, "b.dcm")
+    volume = load_volume(tmp_path)
+    assert [Path(file).name for file in volume.source.files] == ["a.dcm"]
+    assert any("1 file left out as exact copy" in w for w in volume.source.warnings)
+
+
+def test_a_copy_of_the_object_with_one_other_pixel_is_refused(tmp_path: Path, grid: Grid) -> None:
+    ds = single(grid)
+    write(tmp_path, ds, "a.dcm")
+    ds.PixelData = bytes([ds.PixelData[0] ^ 1]) + ds.PixelData[1:]
     write(tmp_path, ds, "b.dcm")
     assert "equal SOPInstanceUID" in reason(tmp_path)
 

@@ -1,0 +1,319 @@
+"""Good files of every kind that is read, with marks in everything that tells who the patient is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from planner.geometry import FrameId, Grid, Mask
+from planner.model import StructureRole
+from tests.dicom_writer import save, slice_dataset, texture, write_series
+from tests.grids import ORIENTED_AXES
+
+MARK = "ZQ"
+"""Every mark begins so; nothing else in the corpus does."""
+
+IDENTITY = {
+    "PatientName": "ZQNAME^ZQGIVEN",
+    "PatientID": "ZQID4711",
+    "PatientBirthDate": "19380217",
+    "PatientBirthTime": "031415",
+    "OtherPatientIDs": "ZQOTHERID",
+    "OtherPatientNames": "ZQOTHER^NAME",
+    "PatientBirthName": "ZQBIRTH^NAME",
+    "PatientMotherBirthName": "ZQMOTHER",
+    "PatientAddress": "ZQSTREET 1",
+    "PatientTelephoneNumbers": "ZQPHONE",
+    "MedicalRecordLocator": "ZQRECORD",
+    "PatientComments": "ZQCOMMENT",
+    "ResponsiblePerson": "ZQGUARDIAN",
+    "AccessionNumber": "ZQACCESSION",
+    "InstitutionName": "ZQHOSPITAL",
+    "InstitutionAddress": "ZQTOWN",
+    "InstitutionalDepartmentName": "ZQWARD",
+    "StationName": "ZQSTATION",
+    "ReferringPhysicianName": "ZQREFERRER",
+    "ReferringPhysicianAddress": "ZQPRACTICE",
+    "PerformingPhysicianName": "ZQPERFORMER",
+    "NameOfPhysiciansReadingStudy": "ZQREADER",
+    "PhysiciansOfRecord": "ZQRECORDER",
+    "OperatorsName": "ZQOPERATOR",
+    "RequestingPhysician": "ZQREQUESTER",
+    "CurrentPatientLocation": "ZQBED",
+    "DeviceSerialNumber": "ZQSERIAL",
+}
+"""Attributes that name the patient, the people or the place, and what stands in them."""
+
+MARKS = (MARK, "19380217", "031415")
+"""None of these may come out again."""
+
+FRAME_UID = "1.2.826.0.1.3680043.8.498.77"
+SHAPE_KJI = (5, 12, 10)
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A good file, what suits it as damage, and what it is given to.
+
+    ``neighbours`` are files that must lie beside it (the other slices, the voxels).
+    """
+
+    name: str
+    file: Path
+    operations: str
+    actions: tuple[str, ...]
+    is_gzip: bool = False
+    neighbours: tuple[Path, ...] = ()
+
+
+def marked(dataset: Dataset) -> None:
+    """Writes the marks, at the top and in the sequences where they also stand."""
+    for keyword, text in IDENTITY.items():
+        setattr(dataset, keyword, text)
+    request = Dataset()
+    request.AccessionNumber, request.RequestingPhysician = "ZQREQUEST", "ZQREQUESTER"
+    dataset.RequestAttributesSequence = [request]
+    block = dataset.private_block(0x0051, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x20, "LO", "ZQPRIVATE")
+
+
+def grid() -> Grid:
+    """Oblique and anisotropic."""
+    return Grid.from_axes(
+        SHAPE_KJI, (4.0, 1.5, 1.2), (-10.0, 5.0, 40.0), ORIENTED_AXES["oblique"], FrameId(FRAME_UID)
+    )
+
+
+def write_corpus(folder: Path) -> None:
+    """Writes every seed that `seeds` names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_dicom(folder)
+    _write_volumes(folder)
+    _write_masks(folder)
+    _write_meshes(folder)
+    _write_texts(folder)
+
+
+def _write_dicom(folder: Path) -> None:
+    import pydicom
+
+    from tests.multiframe_writer import (
+        add_csa,
+        enhanced_dataset,
+        image_csa,
+        mosaic_dataset,
+        series_csa,
+        slice_centres,
+    )
+
+    place = grid()
+    files = write_series(folder / "classic", place, edit=lambda ds, k: marked(ds))
+    for name, syntax in {
+        "deflated": DeflatedExplicitVRLittleEndian,
+        "implicit": ImplicitVRLittleEndian,
+        "rle": RLELossless,
+        "j2k": JPEG2000Lossless,
+        "jpegls": JPEGLSLossless,
+    }.items():
+        (folder / name).mkdir()
+        for file in files:
+            dataset = pydicom.dcmread(file)
+            if name in ("deflated", "implicit"):
+                dataset.file_meta.TransferSyntaxUID = syntax
+            else:
+                dataset.compress(syntax, generate_instance_uid=False)
+            dataset.save_as(folder / name / file.name, enforce_file_format=True)
+    enhanced = enhanced_dataset(place, [(texture(place), {})])
+    marked(enhanced)
+    save(enhanced, folder / "enhanced.dcm")
+    mosaic = mosaic_dataset(place, texture(place))
+    marked(mosaic)
+    normal = place.axes_lps_from_kji[:, 0]
+    add_csa(mosaic, image_csa(SHAPE_KJI[0], normal), series_csa(slice_centres(place)))
+    save(mosaic, folder / "mosaic.dcm")
+
+
+def _write_volumes(folder: Path) -> None:
+    import SimpleITK as sitk
+
+    from tests.mask_files import write_nifti
+
+    place, values = grid(), texture(grid()).astype(np.int16)
+    write_nifti(folder / "image.nii", values, place)
+    write_nifti(folder / "image.nii.gz", values, place)
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing(place.spacing_kji_mm[::-1].tolist())
+    image.SetOrigin(place.origin_lps_mm.tolist())
+    image.SetDirection(place.axes_lps_from_kji[:, ::-1].ravel().tolist())
+    for name, compressed in {
+        "image.nrrd": False,
+        "packed.nrrd": True,
+        "image.mha": False,
+        "packed.mha": True,
+        "apart.nhdr": False,
+        "apart.mhd": False,
+    }.items():
+        sitk.WriteImage(image, str(folder / name), compressed)
+
+
+def labels() -> np.ndarray:
+    """Two boxes with the values 1 and 2."""
+    out = np.zeros(SHAPE_KJI, np.uint8)
+    out[1:4, 2:8, 2:7] = 1
+    out[2:4, 8:11, 3:9] = 2
+    return out
+
+
+def _write_masks(folder: Path) -> None:
+    from tests.mask_files import (
+        nrrd_header,
+        write_metaimage,
+        write_nifti,
+        write_nrrd,
+        write_slicer,
+    )
+    from tests.rtstruct_writer import Roi, write_rtstruct
+    from tests.seg_writer import description, write_seg
+
+    place, values = grid(), labels()
+    write_nifti(folder / "mask.nii", values, place, names={1: "aorta", 2: "nerve root"})
+    write_nifti(folder / "mask.nii.gz", values, place)
+    write_nrrd(folder / "mask.nrrd", values, nrrd_header(place, encoding="raw"))
+    write_nrrd(folder / "packed_mask.nrrd", values, nrrd_header(place, encoding="gzip"))
+    write_metaimage(folder / "mask.mha", values, place)
+    other = np.roll(values, 1, axis=2)
+    segments = [("aorta", 0, 1), ("nerve", 0, 2), ("vein", 1, 1)]
+    write_slicer(folder / "mask.seg.nrrd", [values, other], place, segments)
+    shares = np.stack([values == 1, values == 2], axis=-1)
+    sources = sorted((folder / "classic").iterdir())
+    parts = [description(1, "aorta"), description(2, "nerve")]
+    write_seg(folder / "seg.dcm", sources, place, shares, parts, edit=marked)
+    write_seg(
+        folder / "seg_fraction.dcm",
+        sources,
+        place,
+        shares * 0.7,
+        parts,
+        kind="FRACTIONAL",
+        edit=marked,
+    )
+    corners = [[3.0, 2.0, 2.0], [3.0, 9.0, 2.0], [3.0, 9.0, 7.0], [3.0, 2.0, 7.0]]
+    square = np.array([place.to_lps(kji) for kji in corners])
+    step = place.to_lps([1.0, 0.0, 0.0]) - place.to_lps([0.0, 0.0, 0.0])
+    rois = [Roi("aorta", [square, square - step], frame_uid=FRAME_UID)]
+    write_rtstruct(folder / "rtstruct.dcm", rois, frame_uid=FRAME_UID)
+    import pydicom
+
+    contours = pydicom.dcmread(folder / "rtstruct.dcm")
+    marked(contours)
+    save(contours, folder / "rtstruct.dcm")
+
+
+def _write_meshes(folder: Path) -> None:
+    from tests.mesh_files import write_mesh
+    from tests.meshes import sphere
+
+    middle = grid().to_lps((np.array(SHAPE_KJI) - 1) / 2)
+    ball = sphere(middle, 3.0, n=6)
+    for name in ("ball.stl", "ball.ascii.stl", "ball.obj", "ball.ply", "ball.vtp", "ball.vtk"):
+        write_mesh(folder / name, ball, space="LPS")
+
+
+def _write_texts(folder: Path) -> None:
+    import planner
+    from tests.plan_factory import make_grid, make_protocol, make_result, make_structures
+    from tests.plan_factory import make_volume as plan_volume
+
+    point = {
+        "label": "T",
+        "id": "1",
+        "position": [1.0, 2.0, 3.0],
+        "positionStatus": "defined",
+        "orientation": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+    }
+    markup = {
+        "type": "Fiducial",
+        "name": "F",
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "controlPoints": [point],
+    }
+    (folder / "target.mrk.json").write_text(json.dumps({"markups": [markup]}, indent=1))
+    (folder / "target.fcsv").write_text(
+        "# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n"
+        "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
+        "1,1.5,2.5,-3.5,0,0,0,1,1,1,0,T,,\n"
+    )
+    (folder / "names.json").write_text('{"1": "aorta", "2": "nerve root"}')
+    (folder / "config.toml").write_text(
+        'procedure = "soft_tissue_biopsy"\ntarget = [1.0, 2.0, 3.0]\nstructures = ["mask.nrrd"]\n'
+        'needle = "22G-90"\ntop = 3\nentry_spacing_mm = 4.0\nfigures = false\nthreads = 1\n'
+        'label_names = "names.json"\n\n[roles]\naorta = "avoid:3"\n"nerve root" = "avoid"\n'
+    )
+    from planner.protocols.loading import DATA_DIR
+
+    (folder / "own.toml").write_bytes((DATA_DIR / "soft_tissue_biopsy.toml").read_bytes())
+    planned = make_grid()
+    structures = make_structures(planned)
+    result = make_result(
+        planned, structures, plan_volume(planned, structures), make_protocol(), n_trajectories=2
+    )
+    planner.save_plan(result, folder / "plan.json")
+
+
+def body_mask() -> Mask:
+    """Everything but the rim, for plans on the corpus's image."""
+    inside = np.zeros(SHAPE_KJI, bool)
+    inside[:, 1:-1, 1:-1] = True
+    return Mask(grid=grid(), inside=inside)
+
+
+ROLES = {"aorta": StructureRole.AVOID}
+
+_IMAGE = ("load_volume", "inspect")
+_TARGET = ("read_target", "plan_target")
+
+
+def seeds(folder: Path) -> dict[str, Seed]:
+    """Every seed by its name; the files need not be there yet."""
+    found: dict[str, Seed] = {}
+
+    def add(name: str, file: str, operations: str, *actions: str, **more: object) -> None:
+        found[name] = Seed(name, folder / file, operations, actions, **more)  # type: ignore[arg-type]
+
+    for name in ("classic", "deflated", "implicit", "rle", "j2k", "jpegls"):
+        kind = "mixed" if name in ("deflated", "implicit") else "dicom"
+        add(name, f"{name}/IM0000", kind, *(f"{action}_beside" for action in _IMAGE))
+    add("enhanced", "enhanced.dcm", "dicom", *_IMAGE)
+    add("mosaic", "mosaic.dcm", "dicom", *_IMAGE)
+    for file in ("image.nii", "image.nrrd", "packed.nrrd", "image.mha", "packed.mha"):
+        add(file, file, "mixed", *_IMAGE)
+    add("image.nii.gz", "image.nii.gz", "mixed", *_IMAGE, is_gzip=True)
+    add("apart.nhdr", "apart.nhdr", "text", *_IMAGE, neighbours=(folder / "apart.raw",))
+    add("apart.mhd", "apart.mhd", "text", *_IMAGE, neighbours=(folder / "apart.raw",))
+    for file in ("mask.nii", "mask.nrrd", "packed_mask.nrrd", "mask.mha", "mask.seg.nrrd"):
+        add(file, file, "mixed", "load_structures")
+    add("mask.nii.gz", "mask.nii.gz", "mixed", "load_structures", is_gzip=True)
+    for file in ("seg.dcm", "seg_fraction.dcm", "rtstruct.dcm"):
+        add(file, file, "dicom", "load_structures")
+    add("ball.stl", "ball.stl", "mixed", "load_structures")
+    for file in ("ball.ascii.stl", "ball.obj", "ball.ply", "ball.vtp", "ball.vtk"):
+        add(file, file, "mixed", "load_structures")
+    add("target.mrk.json", "target.mrk.json", "text", *_TARGET)
+    add("target.fcsv", "target.fcsv", "text", *_TARGET)
+    add("names.json", "names.json", "text", "label_names")
+    add("config.toml", "config.toml", "text", "load_config", "plan_config")
+    add("own.toml", "own.toml", "text", "load_protocol", "show_protocol")
+    add("plan.json", "plan.json", "text", "load_plan", "verify", "report")
+    return found
