@@ -47,6 +47,9 @@ READABLE_SYNTAXES = frozenset(
     (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, DEFLATED, *_BY_PYDICOM, *_BY_SIMPLEITK)
 )
 
+_AS_STORED = {"correct_unused_bits": False}
+"""pydicom takes the unused bits to be the highest ones, whatever High Bit says; we do not."""
+
 INFLATED_SLACK_BYTES = 16 * 2**20
 """A deflated file may hold so much behind its pixels (overlays, padding), no more."""
 
@@ -230,7 +233,9 @@ def _big_endian_frames(
 ) -> Iterator[NDArray[np.generic]]:
     from pydicom.pixels import iter_pixels
 
-    yield from iter_pixels(source, raw=True, indices=[_frame_number(h) for h in slices])
+    yield from iter_pixels(
+        source, raw=True, indices=[_frame_number(h) for h in slices], **_AS_STORED
+    )
 
 
 def _encoded_frames(source: pydicom.Dataset, layout: PixelLayout) -> list[bytes]:
@@ -277,6 +282,7 @@ def _by_pydicom(frame: bytes, layout: PixelLayout) -> NDArray[np.generic]:
         bits_allocated=layout.bits_allocated,
         bits_stored=layout.bits_stored,
         pixel_keyword="PixelData",
+        **_AS_STORED,
     )
     return np.asarray(pixels)
 

@@ -21,6 +21,8 @@ MAX_VOLUME_BYTES = 8_000_000_000
 """Largest volume that is read. A 512 x 512 series of 2,000 slices takes 1 GB (2 as float32)."""
 
 _LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.81"}
+_LOSSY_OR_NOT = {"1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"}
+"""JPEG 2000 syntaxes for both: an encoder that forgot to say which gets no benefit of doubt."""
 
 
 def unreadable_pixels(header: SliceHeader) -> InputError | None:
@@ -59,6 +61,8 @@ def pixel_warnings(slices: Sequence[SliceHeader]) -> list[str]:
     layouts = [h.layout for h in slices if h.layout is not None]
     if any(p.is_lossy or p.transfer_syntax_uid in _LOSSY for p in layouts):
         found.append("lossy compressed pixels: fine structures may be altered")
+    elif any(p.transfer_syntax_uid in _LOSSY_OR_NOT for p in layouts):
+        found.append("maybe lossy compressed pixels: fine structures may be altered")
     if any(p.photometric == "MONOCHROME1" for p in layouts):
         found.append("MONOCHROME1: meant to be shown inverted; values are kept as stored")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -16,8 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from planner.geometry import FrameId, Grid, Mask
-from planner.model import StructureRole
+from planner.geometry import FrameId, Grid
 from tests.dicom_writer import save, slice_dataset, texture, write_series
 from tests.grids import ORIENTED_AXES
 
@@ -59,21 +59,22 @@ MARKS = (MARK, "19380217", "031415")
 """None of these may come out again."""
 
 FRAME_UID = "1.2.826.0.1.3680043.8.498.77"
-SHAPE_KJI = (5, 12, 10)
+SHAPE_KJI = (5, 36, 34)
 
 
 @dataclass(frozen=True)
 class Seed:
     """A good file, what suits it as damage, and what it is given to.
 
-    ``neighbours`` are files that must lie beside it (the other slices, the voxels).
+    ``neighbours`` are files that must lie beside it (the other slices, the voxels);
+    with ``is_folder`` the folder is what is opened.
     """
 
-    name: str
     file: Path
     operations: str
     actions: tuple[str, ...]
     is_gzip: bool = False
+    is_folder: bool = False
     neighbours: tuple[Path, ...] = ()
 
 
@@ -226,14 +227,13 @@ def _write_meshes(folder: Path) -> None:
 
     middle = grid().to_lps((np.array(SHAPE_KJI) - 1) / 2)
     ball = sphere(middle, 3.0, n=6)
-    for name in ("ball.stl", "ball.ascii.stl", "ball.obj", "ball.ply", "ball.vtp", "ball.vtk"):
+    for name in ("ball.stl", *TEXT_MESHES):
         write_mesh(folder / name, ball, space="LPS")
 
 
 def _write_texts(folder: Path) -> None:
     import planner
-    from tests.plan_factory import make_grid, make_protocol, make_result, make_structures
-    from tests.plan_factory import make_volume as plan_volume
+    from tests.plan_factory import make_result
 
     point = {
         "label": "T",
@@ -264,56 +264,46 @@ def _write_texts(folder: Path) -> None:
     from planner.protocols.loading import DATA_DIR
 
     (folder / "own.toml").write_bytes((DATA_DIR / "soft_tissue_biopsy.toml").read_bytes())
-    planned = make_grid()
-    structures = make_structures(planned)
-    result = make_result(
-        planned, structures, plan_volume(planned, structures), make_protocol(), n_trajectories=2
-    )
-    planner.save_plan(result, folder / "plan.json")
+    planner.save_plan(make_result(n_trajectories=2), folder / "plan.json")
 
-
-def body_mask() -> Mask:
-    """Everything but the rim, for plans on the corpus's image."""
-    inside = np.zeros(SHAPE_KJI, bool)
-    inside[:, 1:-1, 1:-1] = True
-    return Mask(grid=grid(), inside=inside)
-
-
-ROLES = {"aorta": StructureRole.AVOID}
 
 _IMAGE = ("load_volume", "inspect")
 _TARGET = ("read_target", "plan_target")
 
+SERIES = ("classic", "deflated", "implicit", "rle", "j2k", "jpegls")
+TEXT_MESHES = ("ball.ascii.stl", "ball.obj", "ball.ply", "ball.vtp", "ball.vtk")
+"""Read in a process of their own, so one takes a second."""
+
 
 def seeds(folder: Path) -> dict[str, Seed]:
-    """Every seed by its name; the files need not be there yet."""
+    """Every seed by its name, after `write_corpus` wrote them."""
     found: dict[str, Seed] = {}
 
-    def add(name: str, file: str, operations: str, *actions: str, **more: object) -> None:
-        found[name] = Seed(name, folder / file, operations, actions, **more)  # type: ignore[arg-type]
+    def add(file: str, operations: str, *actions: str, **more: Any) -> None:
+        found[file] = Seed(folder / file, operations, actions, **more)
 
-    for name in ("classic", "deflated", "implicit", "rle", "j2k", "jpegls"):
+    for name in SERIES:
+        first, *others = sorted((folder / name).iterdir())
         kind = "mixed" if name in ("deflated", "implicit") else "dicom"
-        add(name, f"{name}/IM0000", kind, *(f"{action}_beside" for action in _IMAGE))
-    add("enhanced", "enhanced.dcm", "dicom", *_IMAGE)
-    add("mosaic", "mosaic.dcm", "dicom", *_IMAGE)
+        found[name] = Seed(first, kind, _IMAGE, is_folder=True, neighbours=tuple(others))
+    add("enhanced.dcm", "dicom", *_IMAGE)
+    add("mosaic.dcm", "dicom", *_IMAGE)
     for file in ("image.nii", "image.nrrd", "packed.nrrd", "image.mha", "packed.mha"):
-        add(file, file, "mixed", *_IMAGE)
-    add("image.nii.gz", "image.nii.gz", "mixed", *_IMAGE, is_gzip=True)
-    add("apart.nhdr", "apart.nhdr", "text", *_IMAGE, neighbours=(folder / "apart.raw",))
-    add("apart.mhd", "apart.mhd", "text", *_IMAGE, neighbours=(folder / "apart.raw",))
+        add(file, "mixed", *_IMAGE)
+    add("image.nii.gz", "mixed", *_IMAGE, is_gzip=True)
+    for file in ("apart.nhdr", "apart.mhd"):
+        add(file, "text", *_IMAGE, neighbours=(folder / "apart.raw",))
     for file in ("mask.nii", "mask.nrrd", "packed_mask.nrrd", "mask.mha", "mask.seg.nrrd"):
-        add(file, file, "mixed", "load_structures")
-    add("mask.nii.gz", "mask.nii.gz", "mixed", "load_structures", is_gzip=True)
+        add(file, "mixed", "load_structures")
+    add("mask.nii.gz", "mixed", "load_structures", is_gzip=True)
     for file in ("seg.dcm", "seg_fraction.dcm", "rtstruct.dcm"):
-        add(file, file, "dicom", "load_structures")
-    add("ball.stl", "ball.stl", "mixed", "load_structures")
-    for file in ("ball.ascii.stl", "ball.obj", "ball.ply", "ball.vtp", "ball.vtk"):
-        add(file, file, "mixed", "load_structures")
-    add("target.mrk.json", "target.mrk.json", "text", *_TARGET)
-    add("target.fcsv", "target.fcsv", "text", *_TARGET)
-    add("names.json", "names.json", "text", "label_names")
-    add("config.toml", "config.toml", "text", "load_config", "plan_config")
-    add("own.toml", "own.toml", "text", "load_protocol", "show_protocol")
-    add("plan.json", "plan.json", "text", "load_plan", "verify", "report")
+        add(file, "dicom", "load_structures")
+    for file in ("ball.stl", *TEXT_MESHES):
+        add(file, "mixed", "load_structures")
+    add("target.mrk.json", "text", *_TARGET)
+    add("target.fcsv", "text", *_TARGET)
+    add("names.json", "text", "label_names")
+    add("config.toml", "text", "load_config", "plan_config")
+    add("own.toml", "text", "load_protocol", "show_protocol")
+    add("plan.json", "text", "load_plan", "verify")
     return found

@@ -32,7 +32,7 @@ from planner.io import load_volume
 from tests.dicom_writer import save, slice_dataset
 from tests.jpeg_lossless import encode
 
-N_SLICES, ROWS, COLUMNS = 2, 19, 23
+N_SLICES, ROWS, COLUMNS = 2, 35, 45
 GRID = Grid.from_axes((N_SLICES, ROWS, COLUMNS), (3.0, 0.8, 0.6), (-20.0, 35.0, 60.0))
 
 
@@ -72,10 +72,13 @@ class Format:
         return (bits | (dirt & ~(mask << shift) & ((1 << self.allocated) - 1))).astype(unsigned)
 
 
+SMALL_IN_WIDE = Format(16, 8, 7, False)
+"""pydicom's RLE encoder cannot write it."""
+
 USUAL = [
     Format(8, 8, 7, False),
     Format(8, 8, 7, True),
-    Format(16, 8, 7, False),
+    SMALL_IN_WIDE,
     Format(16, 12, 11, False),
     Format(16, 12, 11, True),
     Format(16, 16, 15, False),
@@ -135,7 +138,7 @@ def test_native_pixels(tmp_path: Path, form: Format, syntax: UID) -> None:
     assert_exact(tmp_path, form)
 
 
-@pytest.mark.parametrize("form", USUAL + UNUSUAL, ids=str)
+@pytest.mark.parametrize("form", [f for f in USUAL if f != SMALL_IN_WIDE] + UNUSUAL, ids=str)
 def test_run_length_encoding(tmp_path: Path, form: Format) -> None:
     words = form.words(dirt=0x5A5A)
     for k in range(N_SLICES):
@@ -196,7 +199,7 @@ LOSSY_TOL = 12
 
 def smooth() -> np.ndarray:
     j, i = np.mgrid[:ROWS, :COLUMNS]
-    return np.stack([20 + 4 * j + 3 * i + 10 * k for k in range(N_SLICES)]).astype(np.uint8)
+    return np.stack([20 + 2 * j + 3 * i + 10 * k for k in range(N_SLICES)]).astype(np.uint8)
 
 
 def jpeg_baseline(ds: Dataset, pixels: np.ndarray) -> None:
@@ -218,8 +221,7 @@ def jpeg_baseline(ds: Dataset, pixels: np.ndarray) -> None:
 def test_lossy_pixels_are_near_and_told(tmp_path: Path, syntax: UID, is_flagged: bool) -> None:
     """The syntax itself tells, where the encoder forgot Lossy Image Compression.
 
-    JPEG 2000 alone may be either under one syntax: there the flag, or the syntax without a
-    word to the contrary, decides.
+    JPEG 2000 may be either under one syntax: without a flag it counts as lossy.
     """
     form = USUAL[0]
     for k in range(N_SLICES):
