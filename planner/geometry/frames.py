@@ -81,7 +81,11 @@ def orientation_letters(direction_lps: ArrayLike, *, min_component: float = 0.2)
 
 
 class PatientPosition(StrEnum):
-    """DICOM Patient Position (0018,5100), section C.7.3.1.1.2 of PS3.3."""
+    """DICOM Patient Position (0018,5100), section C.7.3.1.1.2 of PS3.3.
+
+    The positions of patients who sit, or lie across the bore (LFS, RFP, AFDR ...), are
+    UNKNOWN here: which side is down, nothing was tested to tell.
+    """
 
     HFS = "HFS"
     HFP = "HFP"
@@ -117,3 +121,9 @@ class PatientPosition(StrEnum):
             "DR": np.array([-1.0, 0.0, 0.0]),
             "DL": np.array([1.0, 0.0, 0.0]),
         }[kind]
+
+    @property
+    def lies_on(self) -> str:
+        """The side of the patient on the table in words, ``""`` when unknown."""
+        sides = {"S": "the back", "P": "the front", "DR": "the right side", "DL": "the left side"}
+        return sides.get(self.value[2:], "")

@@ -189,7 +189,7 @@ def _volume_lines(volume: InspectedVolume, told: set[str]) -> list[str]:
         spacing = " x ".join(f"{s:.3f}" for s in volume.grid.spacing_kji_mm)
         lines.append(
             f"  {shape} voxels of {spacing} mm (slice, row, column), "
-            f"{counted(volume.n_files, 'file')}, patient {volume.patient_position.value}"
+            f"{counted(volume.n_files, 'file')}, {_position_text(volume.patient_position)}"
         )
     else:
         lines.append(f"  {counted(volume.n_files, 'file')}")
@@ -200,6 +200,12 @@ def _volume_lines(volume: InspectedVolume, told: set[str]) -> list[str]:
     if acquisition:
         lines.append(f"  {', '.join(acquisition)}")
     return lines + [f"  warning: {_once(text, told)}" for text in volume.warnings]
+
+
+def _position_text(position: PatientPosition) -> str:
+    if not position.lies_on:
+        return "patient position unknown"
+    return f"patient {position} (lies on {position.lies_on})"
 
 
 def _problem_lines(problem: InputError, told: set[str]) -> list[str]:

@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from planner.geometry import FrameId, Grid
-from tests.dicom_writer import save, slice_dataset, texture, write_series
+from tests.dicom_writer import SERIES_UID, save, texture, write_series
 from tests.grids import ORIENTED_AXES
 
 MARK = "ZQ"
@@ -54,6 +54,8 @@ IDENTITY = {
     "DeviceSerialNumber": "ZQSERIAL",
 }
 """Attributes that name the patient, the people or the place, and what stands in them."""
+
+PROCEDURE = "soft_tissue_biopsy.toml"
 
 MARKS = (MARK, "19380217", "031415")
 """None of these may come out again."""
@@ -96,6 +98,14 @@ def grid() -> Grid:
     )
 
 
+def image_values() -> np.ndarray:
+    """A bright body with texture before a dark background."""
+    _, j, i = np.indices(SHAPE_KJI)
+    is_body = ((j - 17.5) / 15.0) ** 2 + ((i - 16.5) / 14.0) ** 2 <= 1.0
+    noise = texture(grid(), top=40)
+    return np.where(is_body, 400 + noise, noise // 8).astype(np.uint16)
+
+
 def write_corpus(folder: Path) -> None:
     """Writes every seed that `seeds` names."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +129,7 @@ def _write_dicom(folder: Path) -> None:
     )
 
     place = grid()
-    files = write_series(folder / "classic", place, edit=lambda ds, k: marked(ds))
+    files = write_series(folder / "classic", place, image_values(), edit=lambda ds, k: marked(ds))
     for name, syntax in {
         "deflated": DeflatedExplicitVRLittleEndian,
         "implicit": ImplicitVRLittleEndian,
@@ -135,10 +145,10 @@ def _write_dicom(folder: Path) -> None:
             else:
                 dataset.compress(syntax, generate_instance_uid=False)
             dataset.save_as(folder / name / file.name, enforce_file_format=True)
-    enhanced = enhanced_dataset(place, [(texture(place), {})])
+    enhanced = enhanced_dataset(place, [(image_values(), {})])
     marked(enhanced)
     save(enhanced, folder / "enhanced.dcm")
-    mosaic = mosaic_dataset(place, texture(place))
+    mosaic = mosaic_dataset(place, image_values())
     marked(mosaic)
     normal = place.axes_lps_from_kji[:, 0]
     add_csa(mosaic, image_csa(SHAPE_KJI[0], normal), series_csa(slice_centres(place)))
@@ -150,7 +160,7 @@ def _write_volumes(folder: Path) -> None:
 
     from tests.mask_files import write_nifti
 
-    place, values = grid(), texture(grid()).astype(np.int16)
+    place, values = grid(), image_values().astype(np.int16)
     write_nifti(folder / "image.nii", values, place)
     write_nifti(folder / "image.nii.gz", values, place)
     image = sitk.GetImageFromArray(values)
@@ -263,8 +273,12 @@ def _write_texts(folder: Path) -> None:
     )
     from planner.protocols.loading import DATA_DIR
 
-    (folder / "own.toml").write_bytes((DATA_DIR / "soft_tissue_biopsy.toml").read_bytes())
+    (folder / PROCEDURE).write_bytes((DATA_DIR / PROCEDURE).read_bytes())
     planner.save_plan(make_result(n_trajectories=2), folder / "plan.json")
+    # of the corpus's series, so that verifying goes beyond the choice of the series
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["image"]["series_instance_uid"] = SERIES_UID
+    (folder / "plan.json").write_text(json.dumps(plan, indent=1))
 
 
 _IMAGE = ("load_volume", "inspect")
@@ -304,6 +318,6 @@ def seeds(folder: Path) -> dict[str, Seed]:
     add("target.fcsv", "text", *_TARGET)
     add("names.json", "text", "label_names")
     add("config.toml", "text", "load_config", "plan_config")
-    add("own.toml", "text", "load_protocol", "show_protocol")
+    add(PROCEDURE, "text", "load_protocol", "show_protocol")
     add("plan.json", "text", "load_plan", "verify")
     return found

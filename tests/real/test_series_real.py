@@ -166,8 +166,7 @@ def test_directions_of_philips_dti(shared_data: Path) -> None:
 
 def test_compressed_series_are_equal(shared_data: Path) -> None:
     volumes = [
-        load_volume(shared_data / f"{TRIO}{kind}")
-        for kind in ("j2k", "jpeg", "jpegls", "rle")
+        load_volume(shared_data / f"{TRIO}{kind}") for kind in ("j2k", "jpeg", "jpegls", "rle")
     ]
     for other in volumes[1:]:
         assert np.array_equal(volumes[0].values, other.values)

@@ -319,9 +319,7 @@ def test_equal_to_dcmqi(study, tmp_path):
     files, volume = study
     masks = blobs(volume.grid)
     segments = [description(1, "L5 root"), description(2, "aorta")]
-    file = write_seg(
-        tmp_path / "s.dcm", files, volume.grid, masks, segments, edit=true_spacing
-    )
+    file = write_seg(tmp_path / "s.dcm", files, volume.grid, masks, segments, edit=true_spacing)
     found = load(volume, file)
     for number, oracle in dcmqi_masks(file, tmp_path / "out").items():
         assert_equal_to(oracle, found.structures[number - 1].mask)

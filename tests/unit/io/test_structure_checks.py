@@ -183,9 +183,7 @@ def test_a_mismatch_reaches_every_path_and_verify(tmp_path):
     file = tmp_path / "plan.json"
     planner.save_plan(result, file)
     plan = json.loads(file.read_text())
-    claims = [
-        c.claim for c in planner.verify_plan(planner.load_plan(file), volume, masks).failures
-    ]
+    claims = [c.claim for c in planner.verify_plan(planner.load_plan(file), volume, masks).failures]
     assert not any(LEFT_RIGHT in claim for claim in claims)
     for path in plan["trajectories"]:
         path["findings"] = [f for f in path["findings"] if f["constraint"] != LEFT_RIGHT]
