@@ -34,6 +34,8 @@ class PlanSettings(BaseModel):
         Mask files.
     roles : mapping
         Structure name to ``"ROLE"`` or ``"ROLE:MARGIN_MM"``.
+    mr : mapping
+        Values of the MR acquisition by key (``planner.physics.acquisition_overrides``).
     label_names, label_table
         File with the names of label values; name of a known segmenter's table.
     mesh_frame : ``"lps"`` or ``"ras"``
@@ -70,6 +72,7 @@ class PlanSettings(BaseModel):
     series: StrictStr | StrictInt | None = None
     structures: tuple[Path, ...] = ()
     roles: dict[str, StrictStr] = Field(default_factory=dict)
+    mr: dict[str, StrictStr | StrictInt | float | list[float]] = Field(default_factory=dict)
     label_names: Path | None = None
     label_table: StrictStr | None = None
     mesh_frame: Literal["lps", "ras"] | None = None
@@ -131,7 +134,7 @@ def resolve_settings(
     ----------
     overrides : mapping
         Field name to value; None or an empty list or table means not given.
-        ``roles`` are merged by name, every other value replaces the file's.
+        ``roles`` and ``mr`` are merged by name, every other value replaces the file's.
     file : Path, optional
         TOML file to start from.
     where : str
@@ -148,8 +151,9 @@ def resolve_settings(
         return checked
     base = load_config(file)
     update = {key: getattr(checked, key) for key in checked.model_fields_set}
-    if "roles" in update:
-        update["roles"] = {**base.roles, **update["roles"]}
+    for key in ("roles", "mr"):
+        if key in update:
+            update[key] = {**getattr(base, key), **update[key]}
     return base.model_copy(update=update)
 
 

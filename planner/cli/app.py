@@ -147,6 +147,14 @@ def plan(
     mesh_frame: MeshFrame = None,
     accept_frame_mismatch: AcceptFrameMismatch = False,
     seg_threshold: SegThreshold = None,
+    mr: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="A value of the MR acquisition that the header lacks or has wrong, for example "
+            "bandwidth_hz_per_px=250 or b0=anterior-posterior. Repeatable.",
+        ),
+    ] = None,
     needle: Annotated[
         str | None, typer.Option(metavar="GAUGE-LENGTH", help="For example 22G-90.")
     ] = None,
@@ -231,6 +239,7 @@ def plan(
             path,
             overrides=overrides,
             role_texts=tuple(role or ()),
+            mr_texts=tuple(mr or ()),
             config=config,
             out=out,
             as_json=as_json,

@@ -48,12 +48,13 @@ def run_plan(
     *,
     overrides: Mapping[str, Any],
     role_texts: tuple[str, ...],
+    mr_texts: tuple[str, ...],
     config: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> ExitCode:
     """Plans, writes and shows; NOT_FEASIBLE when there is no path, or none good enough."""
-    request = _checked_request(overrides, role_texts, config)
+    request = _checked_request(overrides, role_texts, mr_texts, config)
     settings = request.settings
     with ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(out)) if out is not None else None
@@ -104,12 +105,16 @@ def write_results(
 
 
 def _checked_request(
-    overrides: Mapping[str, Any], role_texts: tuple[str, ...], config: Path | None
+    overrides: Mapping[str, Any],
+    role_texts: tuple[str, ...],
+    mr_texts: tuple[str, ...],
+    config: Path | None,
 ) -> _Request:
     from planner.protocols import load_protocol, parse_needle
 
     given_roles = dict(_split_role(text) for text in role_texts)
-    settings = resolve_settings({**overrides, "roles": given_roles}, file=config)
+    given_mr = dict(_split_mr(text) for text in mr_texts)
+    settings = resolve_settings({**overrides, "roles": given_roles, "mr": given_mr}, file=config)
     if settings.target is None:
         raise typer.BadParameter("a target is needed", param_hint="'--target'")
     if settings.procedure is None:
@@ -132,6 +137,13 @@ def _checked_request(
         needle=needle,
         roles=dict(parse_role(f"{name}={role}") for name, role in settings.roles.items()),
     )
+
+
+def _split_mr(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip() or not value.strip():
+        raise typer.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="'--mr'")
+    return key.strip(), value.strip()
 
 
 def _split_role(text: str) -> tuple[str, str]:
@@ -166,7 +178,7 @@ def _planned(console: Console, path: Path, request: _Request) -> PlanResult:
             procedure=request.protocol,
             structures=structures,
             needle=request.needle,
-            mr=None,
+            mr=settings.mr or None,
             top=settings.top,
             throw_mm=settings.throw_mm,
             entry_spacing_mm=settings.entry_spacing_mm,

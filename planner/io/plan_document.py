@@ -166,7 +166,13 @@ class MrRecord(_Part):
     acquisition: str | None
     sequence: str | None
     echo_time_ms: NotNegative | None
+    rf_bandwidth_hz: Positive | None = None
+    repetition_time_ms: Positive | None = None
+    metal_reduction: str = "none"
     sources: dict[str, str]
+    """Where each value is from: tag, derived, user, site or default, and the words."""
+    problems: dict[str, str] = Field(default_factory=dict)
+    """Why a value is missing or contradictory."""
 
 
 class SearchRecord(_Part):
@@ -210,6 +216,20 @@ class FindingRecord(_Part):
     note: str = ""
 
 
+class ScanPlaneRecord(_Part):
+    """One imaging plane for a path, as numbers to type in."""
+
+    name: str
+    centre_lps_mm: Point
+    normal_lps: Point
+    row_direction_lps: Point
+    column_direction_lps: Point
+    orientation: str
+    field_of_view_mm: Positive
+    readout_direction_lps: Point
+    readout_reason: str
+
+
 class TrajectoryRecord(_Part):
     """One ranked path."""
 
@@ -233,7 +253,7 @@ class TrajectoryRecord(_Part):
     susceptibility: dict[str, JsonValue] = Field(default_factory=dict)
     needle_artefact: dict[str, JsonValue] = Field(default_factory=dict)
     risk: dict[str, JsonValue] = Field(default_factory=dict)
-    scan_planes: tuple[JsonValue, ...] = ()
+    scan_planes: tuple[ScanPlaneRecord, ...] = ()
 
 
 class ExplanationRecord(_Part):

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from planner.geometry.frames import FloatArray
 from planner.geometry.volume import Mask, Volume
+from planner.model.mr import MRAcquisition
+from planner.model.mr_results import NeedleArtefact, ScanPlane
 from planner.model.needle import Needle, Target
 from planner.model.protocol import Protocol
 from planner.model.structures import StructureSet
@@ -72,6 +74,10 @@ class Trajectory:
     """The entry in words a radiologist uses."""
     candidate: int | None = None
     """Index into the candidates of the search."""
+    artefact: NeedleArtefact | None = None
+    """The needle's own artefact; None where the acquisition is not known."""
+    scan_planes: tuple[ScanPlane, ...] = ()
+    """Two planes that hold the needle, one across it at the target."""
 
     @property
     def clearance_mm(self) -> dict[str, float]:
@@ -164,6 +170,8 @@ class PlanResult:
     options: Mapping[str, object] = field(default_factory=dict)
     body: Mask | None = None
     """The body whose outer surface is the skin."""
+    acquisition: MRAcquisition | None = None
+    """The MR acquisition of the image, with what the user said; None for other images."""
     body_source: str = "automatic"
     """``"automatic"`` or ``"structure:NAME"``."""
     imaged: Mask | None = None

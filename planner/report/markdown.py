@@ -176,6 +176,39 @@ def _path_sections(result: PlanResult) -> list[str]:
             parts.append("No open finding.")
         rows = [_clearance_row(path, item) for item in ranked_clearances(path)]
         parts.append(_table([_CLEARANCE_COLUMNS, *rows]) if rows else _NOTHING_MEASURED)
+        parts += _mr_parts(path)
+    return parts
+
+
+def _mr_parts(path: Trajectory) -> list[str]:
+    """Scan planes to type in, and the needle's artefact."""
+    rows = [
+        (
+            plane.name,
+            _escaped(plane.orientation),
+            point_text(plane.centre_lps_mm),
+            point_text(plane.normal_lps, 4),
+            f"{plane.field_of_view_mm:.0f}",
+            plane.readout_reason,
+        )
+        for plane in path.scan_planes
+    ]
+    columns = (
+        "Scan plane",
+        "Orientation",
+        "Centre LPS mm",
+        "Normal LPS",
+        "Field of view mm",
+        "Readout",
+    )
+    parts = [_table([columns, *rows])] if rows else []
+    artefact = path.artefact
+    if artefact is not None:
+        parts.append(
+            f"Needle artefact ({artefact.material}, {artefact.b0_angle_deg:.0f}° to B0): shaft "
+            f"{artefact.width_mm:.1f} mm wide (count with {artefact.width_max_mm:.1f}), tip seen "
+            f"{artefact.tip_overshoot_mm:.1f} mm too far (count with {artefact.tip_max_mm:.1f})."
+        )
     return parts
 
 

@@ -10,6 +10,10 @@ from planner.geometry import Grid
 from planner.geometry.angles import needle_angles_deg
 from planner.geometry.walk import BodyWalker
 from planner.model import Angles, Clearance, Needle, Protocol, Trajectory, Verdict
+from planner.model.mr import MRAcquisition
+from planner.model.mr_results import NeedleArtefact
+from planner.physics.needle_artefact import missing_for_needle
+from planner.physics.scan_planes import scan_planes
 from planner.safety.checks import (
     CutFaces,
     NeedleAxis,
@@ -20,6 +24,7 @@ from planner.safety.checks import (
     check_inside_body,
 )
 from planner.safety.fields import FieldCache
+from planner.safety.needle import needle_artefact
 from planner.safety.obstacles import Obstacles
 from planner.search.batch import AxisBatch
 from planner.search.cost import axis_cost_terms, clearance_cost, total_cost
@@ -39,6 +44,7 @@ class DetailContext:
     body: BodyWalker
     cut_faces: CutFaces
     midline: tuple[float, str]
+    acquisition: MRAcquisition | None
 
 
 def detailed_trajectory(
@@ -69,7 +75,7 @@ def detailed_trajectory(
         for name, v in axis_cost_terms(one, context.protocol, context.needle).items()
     }
     terms["clearance"] = _worst_clearance_cost(clearances, context.obstacles)
-    angles = _angles(axis, skin_deg)
+    angles = _angles(axis, skin_deg, context.acquisition)
     length = axis.length_mm
     return Trajectory(
         rank=0,
@@ -87,6 +93,8 @@ def detailed_trajectory(
         is_pareto_optimal=pareto,
         words=entry_words(axis.entry_lps_mm, angles, length, context.midline),
         candidate=number,
+        artefact=_artefact(axis, context, angles.b0_deg),
+        scan_planes=scan_planes(axis.entry_lps_mm, axis.tip_lps_mm),
     )
 
 
@@ -98,11 +106,27 @@ def _worst_clearance_cost(clearances: tuple[Clearance, ...], obstacles: Obstacle
     return max(costs, default=0.0)
 
 
-def _angles(axis: NeedleAxis, skin_deg: float) -> Angles:
+def _angles(axis: NeedleAxis, skin_deg: float, acquisition: MRAcquisition | None) -> Angles:
+    b0_deg = None
+    if acquisition is not None:
+        along = axis.tip_lps_mm - axis.entry_lps_mm
+        across = np.linalg.norm(np.cross(along, acquisition.b0_direction_lps))
+        b0_deg = float(np.degrees(np.arctan2(across, abs(along @ acquisition.b0_direction_lps))))
     angles = needle_angles_deg(axis.entry_lps_mm, axis.tip_lps_mm)
     return Angles(
         axial_deg=float(angles.axial_deg),
         craniocaudal_deg=float(angles.craniocaudal_deg),
         skin_normal_deg=skin_deg,
-        b0_deg=None,
+        b0_deg=b0_deg,
     )
+
+
+def _artefact(
+    axis: NeedleAxis, context: DetailContext, b0_deg: float | None
+) -> NeedleArtefact | None:
+    """The needle's artefact, None where the acquisition does not tell enough."""
+    acquisition = context.acquisition
+    if acquisition is None or b0_deg is None or missing_for_needle(acquisition):
+        return None
+    along = axis.tip_lps_mm - axis.entry_lps_mm
+    return needle_artefact(context.needle, acquisition, b0_deg, direction_lps=along)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planner.errors import ConfigError, FrameMismatchError, OutsideVolumeError, TargetError
+from planner.errors import FrameMismatchError, OutsideVolumeError, TargetError
 from planner.geometry import ImageWarning, Mask, Volume
 from planner.geometry.threads import use_threads
 from planner.geometry.walk import BodyWalker
@@ -22,10 +23,17 @@ from planner.model import (
     Target,
     Verdict,
 )
+from planner.model.mr import MRAcquisition
 from planner.progress import ProgressCallback, no_progress
 from planner.safety import CutFaces, FieldCache, resolve_obstacles
 from planner.search.batch import AxisBatch, axis_batch, coherent_order
-from planner.search.choices import check_names, chosen_needle, chosen_options, chosen_protocol
+from planner.search.choices import (
+    check_names,
+    chosen_needle,
+    chosen_options,
+    chosen_protocol,
+    known_acquisition,
+)
 from planner.search.cost import total_cost
 from planner.search.detail import DetailContext
 from planner.search.evaluate import TracedObstacle, evaluate
@@ -57,8 +65,9 @@ class PlanningSession:
         procedure's first.
     throw_mm : float, optional
         How far the needle fires beyond the tip; by default the procedure's.
-    mr : None
-        Reserved for the acquisition; only None is accepted.
+    mr : MRAcquisition or mapping, optional
+        The acquisition, or values that override the image's header
+        (``planner.physics.acquisition_overrides``).
     **options
         See ``SearchOptions``.
 
@@ -80,14 +89,10 @@ class PlanningSession:
         procedure: Protocol | str,
         needle: Needle | str | None = None,
         throw_mm: float | None = None,
-        mr: None = None,
+        mr: MRAcquisition | Mapping[str, object] | None = None,
         progress: ProgressCallback | None = None,
         **options: Any,
     ) -> None:
-        if mr is not None:
-            raise ConfigError(
-                "MR acquisition values are not used by this version", seen=mr, needed="mr=None"
-            )
         self.volume = volume
         self.structures = structures or StructureSet(grid=volume.grid)
         if not self.structures.grid.is_close(volume.grid):
@@ -97,6 +102,7 @@ class PlanningSession:
                 needed=volume.grid.shape_kji,
                 fix="Load them with load_structures(..., like=volume).",
             )
+        self.acquisition = known_acquisition(volume, mr)
         self.protocol = chosen_protocol(procedure)
         self.needle = chosen_needle(needle, self.protocol, throw_mm)
         self.options = chosen_options(options)
@@ -203,6 +209,7 @@ class PlanningSession:
             warnings=self._warnings(),
             seconds=clock.seconds,
             options=self._told(),
+            acquisition=self.acquisition,
             body=self.body,
             body_source=self.body_source,
             imaged=self.imaged,
@@ -323,6 +330,7 @@ class PlanningSession:
             body=self._walker,
             cut_faces=self._cut_faces,
             midline=self._midline.at(target.point_lps_mm),
+            acquisition=self.acquisition,
         )
 
     def _warnings(self) -> tuple[PlanWarning, ...]:
@@ -363,7 +371,7 @@ def plan(
     procedure: Protocol | str,
     structures: StructureSet | None = None,
     needle: Needle | str | None = None,
-    mr: None = None,
+    mr: MRAcquisition | Mapping[str, object] | None = None,
     top: int = 10,
     *,
     progress: ProgressCallback | None = None,

@@ -23,6 +23,7 @@ from planner.verify.findings import (
 )
 from planner.verify.ledger import Ledger
 from planner.verify.needle import check_angles, check_axis, check_cost, recomputed
+from planner.verify.planes import check_planes
 
 MIN_NEEDLE_MM = 1e-6
 MAX_REACH_MM = 1e4
@@ -50,6 +51,7 @@ def check_trajectory(
     check_axis(plan, trajectory, truth, book)
     check_angles(trajectory, truth, around, book)
     check_cost(plan, trajectory, truth, around, book)
+    check_planes(trajectory, truth, book)
     _check_clearances(plan, trajectory, around, truth, book)
     _check_place(trajectory, truth, around, book)
     _check_entry(plan, trajectory, truth, around, book)

@@ -104,6 +104,8 @@ def verify_plan(
     book.skip("words, explanation and warnings (text)")
     book.skip("whether a better path exists, Pareto-optimality, and counts of rejected candidates")
     book.skip("whether an entry lies on the table")
+    if any(t.needle_artefact for t in plan.trajectories):
+        book.skip("the size of the needle's artefact")
     book.skip("the skin normal of an entry beside the end of the image")
     return book.report()
 
