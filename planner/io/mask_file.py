@@ -42,11 +42,12 @@ SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 
 RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 
+ROD_SUFFIX = ".toml"
 MESH_SUFFIXES = (".stl", ".obj", ".ply", ".vtp", ".vtk")
 _VOXEL_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 READ_HERE = (
     ".nii, .nii.gz, .nrrd, .seg.nrrd, .mha, DICOM SEG, RT structure set, "
-    ".stl, .obj, .ply, .vtp or .vtk"
+    ".stl, .obj, .ply, .vtp or .vtk, .toml (rods)"
 )
 
 _LATER = {
@@ -110,6 +111,10 @@ def read_stored_file(path: Path, image: Volume, options: MaskOptions) -> StoredF
             from planner.io.mesh_file import read_mesh_file
 
             return read_mesh_file(path, image, options)
+        if name.endswith(ROD_SUFFIX):
+            from planner.io.rod_file import read_rod_file
+
+            return read_rod_file(path, image)
         sop_class = _dicom_class(path)
         if sop_class in SEGMENTATIONS:
             from planner.io.dicom_seg import read_seg_file

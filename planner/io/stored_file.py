@@ -20,6 +20,7 @@ from planner.geometry import Grid, Mask
 from planner.geometry.lattice import LatticeMap, copy_voxels, lattice_map
 from planner.geometry.resample import MaskTransfer, cover_mask, nearest_mask
 from planner.model import StructureRole
+from planner.model.mr import Cylinder
 
 MeshFrame = Literal["lps", "ras"]
 
@@ -89,6 +90,10 @@ class StoredFile(ABC):
     warnings: tuple[str, ...] = ()
     references: ImageReferences | None = None
     kind: str = "label map"
+
+    def rods_of(self, label: StoredLabel) -> tuple[Cylinder, ...]:
+        """The exact cylinders of a structure, where the file gives it as such."""
+        return ()
 
     @abstractmethod
     def on_grid(self, label: StoredLabel, image: Grid, role: StructureRole) -> MaskTransfer:

@@ -251,7 +251,9 @@ class _Loader:
                 sha256=stored.sha256,
                 frame_mismatch=mismatch,
                 role_from=role_from,
+                kind=stored.kind,
             ),
+            rods=stored.rods_of(label),
         )
 
     def _role(

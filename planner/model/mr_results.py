@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from planner.geometry import Grid
 from planner.geometry.frames import FloatArray
+from planner.model.mr import Material
 from planner.model.verdict import Verdict
 
 
@@ -115,3 +118,63 @@ class AdviceRow:
     structure: str | None
     void_mm: float | None
     target_shift_mm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImplantUse:
+    """How an implant entered the field: the metals it may be, and where its shape is from."""
+
+    name: str
+    materials: tuple[Material, ...]
+    shape: str
+    """``"mask"`` (drawn on an image, perhaps on its own artefact), ``"surface mesh"`` or
+    ``"rods"`` (geometry)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MetalMap:
+    """Metal of a plan: where it shifts or hides the image; arrays over a block of its grid.
+
+    Attributes
+    ----------
+    grid : Grid
+        Of the block; outside it the shift is below what is swept.
+    readout_mm, slice_mm : (k, j, i) float32
+        Bounds of the shift to either side, worst of the acquisitions.
+    is_void : (k, j, i) bool
+    field_hz : (k, j, i) float32
+        Nominal offset in the planning acquisition, for pictures.
+    """
+
+    grid: Grid
+    readout_mm: NDArray[np.float32]
+    slice_mm: NDArray[np.float32]
+    is_void: NDArray[np.bool_]
+    field_hz: NDArray[np.float32]
+
+    @property
+    def shift_mm(self) -> FloatArray:
+        """Length of the shift bound, (k, j, i)."""
+        return np.hypot(self.readout_mm, self.slice_mm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bore:
+    """The scanner's cylindrical bore along the patient's S axis: a site setting.
+
+    Attributes
+    ----------
+    radius_mm : float
+        350 for a 70 cm bore, 300 for 60 cm (M).
+    centre_lp_mm : (L, P) or None
+        Where the axis of the bore runs in patient coordinates; None: not known.
+    clearance_mm : float
+        Room to keep from the wall (20 mm, E).
+    handle_mm : float
+        Hub and handle beyond the shaft (60 mm, E).
+    """
+
+    radius_mm: float
+    centre_lp_mm: tuple[float, float] | None
+    clearance_mm: float = 20.0
+    handle_mm: float = 60.0

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from planner.geometry.frames import FloatArray
 from planner.geometry.volume import Mask, Volume
 from planner.model.mr import MRAcquisition
-from planner.model.mr_results import NeedleArtefact, ScanPlane
+from planner.model.mr_results import (
+    AdviceRow,
+    Bore,
+    ImplantUse,
+    MetalMap,
+    MetalRecord,
+    NeedleArtefact,
+    ScanPlane,
+)
 from planner.model.needle import Needle, Target
 from planner.model.protocol import Protocol
 from planner.model.structures import StructureSet
@@ -78,6 +86,12 @@ class Trajectory:
     """The needle's own artefact; None where the acquisition is not known."""
     scan_planes: tuple[ScanPlane, ...] = ()
     """Two planes that hold the needle, one across it at the target."""
+    metal: MetalRecord | None = None
+    """What metal does to this path; None where no metal's field is known."""
+    bore_room_mm: float | None = None
+    """Room of hub and handle in the bore; None where it is not known."""
+    advice: tuple[AdviceRow, ...] = ()
+    """What another sequence would change; empty without metal."""
 
     @property
     def clearance_mm(self) -> dict[str, float]:
@@ -170,8 +184,12 @@ class PlanResult:
     options: Mapping[str, object] = field(default_factory=dict)
     body: Mask | None = None
     """The body whose outer surface is the skin."""
-    acquisition: MRAcquisition | None = None
-    """The MR acquisition of the image, with what the user said; None for other images."""
+    acquisitions: tuple[MRAcquisition, ...] = ()
+    """The planning image's, then the one that guides the needle where the user gave it;
+    empty for an image that is no MR."""
+    implants: tuple[ImplantUse, ...] = ()
+    metal: MetalMap | None = None
+    bore: Bore | None = None
     body_source: str = "automatic"
     """``"automatic"`` or ``"structure:NAME"``."""
     imaged: Mask | None = None

@@ -39,6 +39,8 @@ class CostWeights:
     length: float = 0.5
     approach: float = 0.5
     skin_incidence: float = 0.25
+    needle_artefact: float = 0.25
+    """Tip overshoot over the target's tolerance; counts where the acquisition is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from planner.errors import ConfigError, GridMismatchError, MaskError
 from planner.geometry import Grid, Mask
+from planner.model.mr import Cylinder
 from planner.model.verdict import Finding
 
 
@@ -50,6 +51,8 @@ class MaskSource:
         user accepted that.
     role_from : str
         Who decided the role: ``"user"``, ``"table TotalSegmentator/total"``, ``"default"``.
+    kind : str
+        Of file: ``"label map"``, ``"surface mesh"``, ``"rods"``, ...
     """
 
     file: str
@@ -62,6 +65,7 @@ class MaskSource:
     sha256: str = ""
     frame_mismatch: str | None = None
     role_from: str = "default"
+    kind: str = "label map"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -70,7 +74,8 @@ class Structure:
 
     ``margin_mm`` is None when the user gave none: the procedure decides.
     ``structure_class`` is the anatomical class a procedure may require
-    (``"nerve"``, ``"vessel"``, ...), None when the name is not recognised.
+    (``"nerve"``, ``"vessel"``, ...), None when the name is not recognised. ``rods`` is
+    the exact shape of metal that was given as cylinders.
     """
 
     name: str
@@ -79,6 +84,7 @@ class Structure:
     source: MaskSource
     margin_mm: float | None = None
     structure_class: str | None = None
+    rods: tuple[Cylinder, ...] = ()
 
     def __post_init__(self) -> None:
         margin = self.margin_mm

@@ -6,33 +6,10 @@ of the bore runs in patient coordinates. Without it nothing is claimed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.geometry.frames import FloatArray
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Bore:
-    """A cylindrical bore along the patient's S axis.
-
-    Attributes
-    ----------
-    radius_mm : float
-        350 for a 70 cm bore, 300 for 60 cm (M).
-    centre_lps_mm : (3,)
-        A point on the axis of the bore; its S coordinate does not matter.
-    clearance_mm : float
-        Room to keep from the wall (20 mm, E).
-    handle_mm : float
-        Hub and handle beyond the shaft (60 mm, E).
-    """
-
-    radius_mm: float
-    centre_lps_mm: FloatArray
-    clearance_mm: float = 20.0
-    handle_mm: float = 60.0
+from planner.model.mr_results import Bore
 
 
 def bore_room_mm(
@@ -43,11 +20,18 @@ def bore_room_mm(
     The handle's end is farthest out when the tip is at the skin: then it is the whole
     needle and the handle above the entry. It comes in along the axis, and the distance
     from the bore's axis is convex along a line, so the two ends decide.
+
+    Raises
+    ------
+    ValueError
+        If it is not known where the bore's axis runs.
     """
+    if bore.centre_lp_mm is None:
+        raise ValueError("the centre of the bore is not known")
     inward = np.asarray(tip_lps_mm, float) - np.asarray(entry_lps_mm, float)
     length = float(np.linalg.norm(inward))
     out = -inward / length
     outside = np.array([needle_length_mm, needle_length_mm - length]) + bore.handle_mm
     ends = np.asarray(entry_lps_mm, float) + outside[:, None] * out
-    away = (ends - bore.centre_lps_mm)[:, :2]
+    away = ends[:, :2] - np.asarray(bore.centre_lp_mm)
     return float(bore.radius_mm - bore.clearance_mm - np.linalg.norm(away, axis=1).max())

@@ -17,9 +17,10 @@ from planner.errors import ConfigError
 from planner.geometry import Grid, Mask
 from planner.geometry.frames import FloatArray
 from planner.model import Finding, MaskSource, Structure, StructureRole, StructureSet, Verdict
-from planner.model.mr import Material, MRAcquisition
+from planner.model.mr import Material, MRAcquisition, SequenceFamily
+from planner.model.mr_results import ImplantUse, MetalMap
 from planner.physics.materials import UNKNOWN_METAL, candidate_materials, worst_ppm
-from planner.physics.metal_share import share_of_mask
+from planner.physics.metal_share import share_of_cylinders, share_of_mask
 from planner.physics.metal_zones import (
     SWEEP_SHIFT_MM,
     MetalBody,
@@ -40,15 +41,23 @@ VOID_NAME = "MR void"
 VOID_EVIDENCE = "C: dipole field (docs/metal.md)"
 _VOID_CLEAR_MM = 3.0
 
+GEOMETRY_KINDS = ("surface mesh", "rods")
+"""Kinds of file that give the metal itself; a mask may be drawn on the metal's artefact."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Implant:
-    """One implant: its structure, the metals it may be, and where its shape is from."""
+    """One implant: its structure and the metals it may be."""
 
     structure: Structure
     materials: tuple[Material, ...]
-    is_geometry: bool
-    """Whether the shape was given as geometry; a mask may be drawn on its own artefact."""
+
+    @property
+    def use(self) -> ImplantUse:
+        """What a plan records of it."""
+        kind = self.structure.source.kind
+        shape = kind if kind in GEOMETRY_KINDS else "mask"
+        return ImplantUse(name=self.structure.name, materials=self.materials, shape=shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -77,8 +86,6 @@ def metal_layer(
     structures: StructureSet,
     acquisitions: Sequence[MRAcquisition],
     materials: Mapping[str, str],
-    *,
-    geometry: Sequence[str] = (),
 ) -> MetalLayer | None:
     """The metal of a plan, or None where no structure is an implant.
 
@@ -89,8 +96,6 @@ def metal_layer(
         The planning image's first, then those that guide the needle; the worst counts.
     materials : mapping of structure name to material
         Implants that are not named are of unknown metal: the strongest likely one counts.
-    geometry : sequence of str
-        Names of implants whose shape is exact (a mesh, cylinders), not drawn on an image.
 
     Raises
     ------
@@ -101,7 +106,6 @@ def metal_layer(
         Implant(
             structure=s,
             materials=candidate_materials(materials.get(s.name, UNKNOWN_METAL)),
-            is_geometry=s.name in geometry,
         )
         for s in structures.with_role(StructureRole.IMPLANT)
     )
@@ -173,6 +177,20 @@ def with_metal(obstacles: Obstacles, layer: MetalLayer | None) -> Obstacles:
     return replace(obstacles, obstacles=(*changed, void_obstacle(layer)))
 
 
+def metal_map(layer: MetalLayer) -> MetalMap | None:
+    """The zones as values for pictures; None where the physics is not known."""
+    worst = layer.worst
+    if worst is None:
+        return None
+    return MetalMap(
+        grid=layer.grid.cropped(worst.start_kji, worst.stop_kji),
+        readout_mm=worst.readout_mm,
+        slice_mm=worst.slice_mm,
+        is_void=worst.is_void,
+        field_hz=layer.zones[0].field_hz,
+    )
+
+
 def half_widths(layer: MetalLayer) -> NDArray[np.int16]:
     """Voxels to either side, per axis, from which a voxel's content may be; (k, j, i, 3).
 
@@ -237,9 +255,11 @@ def _swept_obstacle(obstacle: Obstacle, field: MetalField, half: NDArray[np.int1
 
 
 def _body(implant: Implant) -> MetalBody:
-    mask = implant.structure.mask
+    structure = implant.structure
     return MetalBody(
-        share=share_of_mask(mask.inside),
+        share=share_of_cylinders(structure.rods, structure.mask.grid)
+        if structure.rods
+        else share_of_mask(structure.mask.inside),
         delta_chi_ppm=worst_ppm(implant.materials),
         nominal_ppm=max((m.delta_chi_ppm.value for m in implant.materials), key=abs),
     )
@@ -249,14 +269,16 @@ def _unknown(acquisition: MRAcquisition) -> Finding:
     missing = missing_for_metal(acquisition)
     named = "; ".join(f"{m.name}: {m.reason}" for m in missing)
     options = ", ".join(f"--mr {m.name}=..." for m in missing)
+    is_epi = acquisition.sequence is SequenceFamily.EPI
     return Finding(
         constraint=MR_UNKNOWN,
         structure=None,
         measured=None,
         required=None,
         unit="",
-        verdict=Verdict.UNKNOWN,
-        note=f"beside metal the image shift is not known: {named}; give {options}",
+        verdict=Verdict.FAIL if is_epi else Verdict.UNKNOWN,
+        note=f"beside metal the image shift is not known: {named}; "
+        + ("plan on another series" if is_epi else f"give {options}"),
     )
 
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.errors import ConfigError
-from planner.geometry import Volume
 from planner.model import Needle, Protocol, StructureSet
-from planner.model.mr import MRAcquisition
 from planner.search.options import SearchOptions
 
 
@@ -43,23 +41,6 @@ def chosen_options(given: Mapping[str, Any]) -> SearchOptions:
     if unknown:
         raise ConfigError("unknown option", seen=", ".join(unknown), needed=", ".join(known))
     return SearchOptions(**given)
-
-
-def known_acquisition(
-    volume: Volume, given: MRAcquisition | Mapping[str, object] | None
-) -> MRAcquisition | None:
-    """The acquisition of the image: its header, and over it what the caller says.
-
-    None for an image without MR values when nothing is given.
-    """
-    if isinstance(given, MRAcquisition):
-        return given
-    if not volume.source.mr and not given:
-        return None
-    from planner.physics import acquisition_of
-
-    header = {**volume.source.mr, "series_description": volume.source.description}
-    return acquisition_of(header, volume.grid, given)
 
 
 def check_names(names: Sequence[str], structures: StructureSet) -> None:

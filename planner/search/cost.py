@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +17,8 @@ from planner.search.limits import approach_deviation_deg, skin_angle_deg
 APPROACH_FULL_COST_DEG = 45.0
 """Deviation from the preferred approach that costs as much as it can (evidence E)."""
 
-COST_TERMS = ("clearance", "length", "approach", "skin_incidence")
+NEEDLE_ARTEFACT = "needle_artefact"
+"""The term that is there only where the acquisition tells the artefact."""
 
 
 def clearance_cost(clearance_mm: ArrayLike, obstacle: Obstacle) -> FloatArray:
@@ -37,14 +39,8 @@ def axis_cost_terms(batch: AxisBatch, protocol: Protocol, needle: Needle) -> dic
 
 
 def total_cost(terms: Mapping[str, FloatArray], protocol: Protocol) -> FloatArray:
-    """Weighted mean of the terms, 0..1."""
-    weights = protocol.weights
-    weight = {
-        "clearance": weights.clearance,
-        "length": weights.length,
-        "approach": weights.approach,
-        "skin_incidence": weights.skin_incidence,
-    }
-    total = sum(weight[name] for name in COST_TERMS)
-    parts = [weight[name] * terms[name] for name in COST_TERMS]
+    """Weighted mean of the terms that are known, 0..1."""
+    weight = asdict(protocol.weights)
+    total = sum(weight[name] for name in terms)
+    parts = [weight[name] * values for name, values in terms.items()]
     return np.asarray(np.sum(parts, axis=0) / total if total > 0 else np.zeros_like(parts[0]))

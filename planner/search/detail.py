@@ -8,12 +8,9 @@ import numpy as np
 
 from planner.geometry import Grid
 from planner.geometry.angles import needle_angles_deg
+from planner.geometry.frames import FloatArray
 from planner.geometry.walk import BodyWalker
-from planner.model import Angles, Clearance, Needle, Protocol, Trajectory, Verdict
-from planner.model.mr import MRAcquisition
-from planner.model.mr_results import NeedleArtefact
-from planner.physics.needle_artefact import missing_for_needle
-from planner.physics.scan_planes import scan_planes
+from planner.model import Angles, Clearance, Needle, Protocol, Target, Trajectory, Verdict
 from planner.safety.checks import (
     CutFaces,
     NeedleAxis,
@@ -24,11 +21,11 @@ from planner.safety.checks import (
     check_inside_body,
 )
 from planner.safety.fields import FieldCache
-from planner.safety.needle import needle_artefact
 from planner.safety.obstacles import Obstacles
 from planner.search.batch import AxisBatch
-from planner.search.cost import axis_cost_terms, clearance_cost, total_cost
+from planner.search.cost import NEEDLE_ARTEFACT, axis_cost_terms, clearance_cost, total_cost
 from planner.search.limits import skin_angle_deg
+from planner.search.mr_physics import MrPhysics
 from planner.search.words import entry_words
 
 
@@ -44,7 +41,8 @@ class DetailContext:
     body: BodyWalker
     cut_faces: CutFaces
     midline: tuple[float, str]
-    acquisition: MRAcquisition | None
+    target: Target
+    physics: MrPhysics
 
 
 def detailed_trajectory(
@@ -61,6 +59,8 @@ def detailed_trajectory(
     clearances, clearance_findings = check_clearances(
         axis, context.obstacles, context.needle, context.cache
     )
+    angles = _angles(axis, skin_deg, context.physics.b0_direction_lps)
+    physics = context.physics.path(axis, context.target, clearances, angles.b0_deg)
     findings = (
         *clearance_findings,
         *check_axis(axis, context.needle, context.protocol, skin_deg),
@@ -69,13 +69,16 @@ def detailed_trajectory(
         *check_coverage(axis, context.obstacles, context.needle, context.cut_faces),
         *context.obstacles.missing,
         *context.obstacles.doubts,
+        *physics.findings,
     )
     terms = {
         name: float(v[0])
         for name, v in axis_cost_terms(one, context.protocol, context.needle).items()
     }
     terms["clearance"] = _worst_clearance_cost(clearances, context.obstacles)
-    angles = _angles(axis, skin_deg, context.acquisition)
+    artefact = context.physics.artefact_cost(one.direction_lps, context.target.tolerance_mm)
+    if artefact is not None:
+        terms[NEEDLE_ARTEFACT] = float(artefact[0])
     length = axis.length_mm
     return Trajectory(
         rank=0,
@@ -93,8 +96,11 @@ def detailed_trajectory(
         is_pareto_optimal=pareto,
         words=entry_words(axis.entry_lps_mm, angles, length, context.midline),
         candidate=number,
-        artefact=_artefact(axis, context, angles.b0_deg),
-        scan_planes=scan_planes(axis.entry_lps_mm, axis.tip_lps_mm),
+        artefact=physics.artefact,
+        scan_planes=physics.planes,
+        metal=physics.metal,
+        bore_room_mm=physics.bore_room_mm,
+        advice=physics.advice,
     )
 
 
@@ -106,12 +112,12 @@ def _worst_clearance_cost(clearances: tuple[Clearance, ...], obstacles: Obstacle
     return max(costs, default=0.0)
 
 
-def _angles(axis: NeedleAxis, skin_deg: float, acquisition: MRAcquisition | None) -> Angles:
+def _angles(axis: NeedleAxis, skin_deg: float, b0_direction_lps: FloatArray | None) -> Angles:
     b0_deg = None
-    if acquisition is not None:
+    if b0_direction_lps is not None:
         along = axis.tip_lps_mm - axis.entry_lps_mm
-        across = np.linalg.norm(np.cross(along, acquisition.b0_direction_lps))
-        b0_deg = float(np.degrees(np.arctan2(across, abs(along @ acquisition.b0_direction_lps))))
+        across = np.linalg.norm(np.cross(along, b0_direction_lps))
+        b0_deg = float(np.degrees(np.arctan2(across, abs(along @ b0_direction_lps))))
     angles = needle_angles_deg(axis.entry_lps_mm, axis.tip_lps_mm)
     return Angles(
         axial_deg=float(angles.axial_deg),
@@ -119,14 +125,3 @@ def _angles(axis: NeedleAxis, skin_deg: float, acquisition: MRAcquisition | None
         skin_normal_deg=skin_deg,
         b0_deg=b0_deg,
     )
-
-
-def _artefact(
-    axis: NeedleAxis, context: DetailContext, b0_deg: float | None
-) -> NeedleArtefact | None:
-    """The needle's artefact, None where the acquisition does not tell enough."""
-    acquisition = context.acquisition
-    if acquisition is None or b0_deg is None or missing_for_needle(acquisition):
-        return None
-    along = axis.tip_lps_mm - axis.entry_lps_mm
-    return needle_artefact(context.needle, acquisition, b0_deg, direction_lps=along)

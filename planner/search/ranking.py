@@ -11,7 +11,7 @@ from planner.geometry.frames import FloatArray
 from planner.model import Candidates, Trajectory
 from planner.safety.checks import covered
 from planner.search.batch import AxisBatch
-from planner.search.cost import COST_TERMS, axis_cost_terms, total_cost
+from planner.search.cost import NEEDLE_ARTEFACT, axis_cost_terms, total_cost
 from planner.search.detail import DetailContext, detailed_trajectory
 from planner.search.evaluate import Evaluation
 from planner.search.options import SearchOptions
@@ -25,7 +25,10 @@ def survivor_cost_terms(
     terms = axis_cost_terms(batch, context.protocol, context.needle)
     terms = {name: values[found.survivors] for name, values in terms.items()}
     terms["clearance"] = found.clearance_cost
-    return terms
+    artefact = context.physics.artefact_cost(
+        batch.direction_lps[found.survivors], context.target.tolerance_mm
+    )
+    return terms if artefact is None else {**terms, NEEDLE_ARTEFACT: artefact}
 
 
 def ranked_trajectories(
@@ -45,7 +48,7 @@ def ranked_trajectories(
     picked = pick_diverse(
         order, batch.entry_lps_mm[survivors], options.top, options.min_separation_mm
     )
-    rows = np.stack([terms[name] for name in COST_TERMS], axis=1)
+    rows = np.stack(list(terms.values()), axis=1)
     detailed = [
         detailed_trajectory(
             context, batch, int(survivors[place]), pareto=is_pareto_optimal(rows[place], rows)

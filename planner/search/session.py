@@ -24,6 +24,7 @@ from planner.model import (
     Verdict,
 )
 from planner.model.mr import MRAcquisition
+from planner.model.mr_results import Bore
 from planner.progress import ProgressCallback, no_progress
 from planner.safety import CutFaces, FieldCache, resolve_obstacles
 from planner.search.batch import AxisBatch, axis_batch, coherent_order
@@ -32,7 +33,6 @@ from planner.search.choices import (
     chosen_needle,
     chosen_options,
     chosen_protocol,
-    known_acquisition,
 )
 from planner.search.cost import total_cost
 from planner.search.detail import DetailContext
@@ -40,6 +40,7 @@ from planner.search.evaluate import TracedObstacle, evaluate
 from planner.search.explain import Question, explain_nothing_feasible
 from planner.search.limits import axis_limits
 from planner.search.midline import Midline
+from planner.search.mr_physics import MrPhysics, known_acquisitions
 from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
 from planner.search.target_place import mixed_up_frames
 from planner.search.timing import Stopwatch
@@ -68,6 +69,10 @@ class PlanningSession:
     mr : MRAcquisition or mapping, optional
         The acquisition, or values that override the image's header
         (``planner.physics.acquisition_overrides``).
+    implants : mapping, optional
+        Material by name of structures with role implant; others are of unknown metal.
+    bore : Bore, optional
+        The scanner's bore, where the needle is to go in inside it.
     **options
         See ``SearchOptions``.
 
@@ -90,6 +95,8 @@ class PlanningSession:
         needle: Needle | str | None = None,
         throw_mm: float | None = None,
         mr: MRAcquisition | Mapping[str, object] | None = None,
+        implants: Mapping[str, str] | None = None,
+        bore: Bore | None = None,
         progress: ProgressCallback | None = None,
         **options: Any,
     ) -> None:
@@ -102,7 +109,6 @@ class PlanningSession:
                 needed=volume.grid.shape_kji,
                 fix="Load them with load_structures(..., like=volume).",
             )
-        self.acquisition = known_acquisition(volume, mr)
         self.protocol = chosen_protocol(procedure)
         self.needle = chosen_needle(needle, self.protocol, throw_mm)
         self.options = chosen_options(options)
@@ -110,9 +116,22 @@ class PlanningSession:
         self._progress = progress or no_progress
         self._cache = FieldCache()
         self._clock = Stopwatch()
-        self._obstacles = resolve_obstacles(
+        plain = resolve_obstacles(
             self.structures, self.protocol, allow_bone=self.options.allow_bone
         )
+        with self._clock.stage("mr"), use_threads(self.options.threads):
+            self._progress("MR physics", 0.0)
+            self.physics = MrPhysics(
+                volume,
+                self.structures,
+                plain,
+                self.needle,
+                known_acquisitions(volume, mr),
+                implants or {},
+                bore,
+            )
+            self._progress("MR physics", 1.0)
+        self._obstacles = self.physics.obstacles
         with self._clock.stage("body"):
             self.body, self.body_source, self.imaged, self._body_warnings = self._find_body()
         self._cut_faces = CutFaces.of(self.body, self.imaged)
@@ -209,7 +228,10 @@ class PlanningSession:
             warnings=self._warnings(),
             seconds=clock.seconds,
             options=self._told(),
-            acquisition=self.acquisition,
+            acquisitions=self.physics.acquisitions,
+            implants=self.physics.implants,
+            metal=self.physics.map,
+            bore=self.physics.bore,
             body=self.body,
             body_source=self.body_source,
             imaged=self.imaged,
@@ -330,7 +352,8 @@ class PlanningSession:
             body=self._walker,
             cut_faces=self._cut_faces,
             midline=self._midline.at(target.point_lps_mm),
-            acquisition=self.acquisition,
+            target=target,
+            physics=self.physics,
         )
 
     def _warnings(self) -> tuple[PlanWarning, ...]:
@@ -351,7 +374,7 @@ class PlanningSession:
         found += [
             PlanWarning(code="missing_structure", message=f.note) for f in self._obstacles.missing
         ]
-        return tuple(found)
+        return (*found, *self.physics.warnings())
 
     def _told(self) -> dict[str, object]:
         options = self.options

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from planner.physics.bore import Bore, bore_room_mm
+from planner.model.mr_results import Bore
+from planner.physics.bore import bore_room_mm
 
-BORE = Bore(radius_mm=350.0, centre_lps_mm=np.array([0.0, 0.0, 500.0]))
+BORE = Bore(radius_mm=350.0, centre_lp_mm=(0.0, 0.0))
 
 
 def test_straight_from_above():
@@ -13,7 +14,7 @@ def test_straight_from_above():
 
 
 def test_long_needle_does_not_fit_a_narrow_bore():
-    narrow = Bore(radius_mm=300.0, centre_lps_mm=np.zeros(3))
+    narrow = Bore(radius_mm=300.0, centre_lp_mm=(0.0, 0.0))
     assert bore_room_mm(narrow, np.array([0, -120.0, 0]), np.array([0, 0.0, 0]), 200.0) < 0
 
 
@@ -23,7 +24,7 @@ def test_along_the_bore_costs_no_room():
 
 
 def test_a_handle_that_crosses_the_axis_is_measured_on_the_other_side():
-    inner = Bore(radius_mm=100.0, centre_lps_mm=np.zeros(3), clearance_mm=0.0, handle_mm=0.0)
+    inner = Bore(radius_mm=100.0, centre_lp_mm=(0.0, 0.0), clearance_mm=0.0, handle_mm=0.0)
     room = bore_room_mm(inner, np.array([0, -10.0, 0]), np.array([0, -60.0, 0]), 150.0)
     # out of the entry the needle points to +P: its end is at -10 + 150 = 140
     assert room == pytest.approx(100.0 - 140.0)
