@@ -36,6 +36,10 @@ class PlanSettings(BaseModel):
         Structure name to ``"ROLE"`` or ``"ROLE:MARGIN_MM"``.
     mr : mapping
         Values of the MR acquisition by key (``planner.physics.acquisition_overrides``).
+    implants : mapping
+        Structure name to material; the structure gets the role implant.
+    bore : str
+        ``"RADIUS@L,P"`` in mm: the scanner's bore and where its axis runs in the patient.
     label_names, label_table
         File with the names of label values; name of a known segmenter's table.
     mesh_frame : ``"lps"`` or ``"ras"``
@@ -73,6 +77,8 @@ class PlanSettings(BaseModel):
     structures: tuple[Path, ...] = ()
     roles: dict[str, StrictStr] = Field(default_factory=dict)
     mr: dict[str, StrictStr | StrictInt | float | list[float]] = Field(default_factory=dict)
+    implants: dict[str, StrictStr] = Field(default_factory=dict)
+    bore: StrictStr | None = None
     label_names: Path | None = None
     label_table: StrictStr | None = None
     mesh_frame: Literal["lps", "ras"] | None = None
@@ -134,7 +140,8 @@ def resolve_settings(
     ----------
     overrides : mapping
         Field name to value; None or an empty list or table means not given.
-        ``roles`` and ``mr`` are merged by name, every other value replaces the file's.
+        ``roles``, ``mr`` and ``implants`` are merged by name, every other value replaces
+        the file's.
     file : Path, optional
         TOML file to start from.
     where : str
@@ -151,7 +158,7 @@ def resolve_settings(
         return checked
     base = load_config(file)
     update = {key: getattr(checked, key) for key in checked.model_fields_set}
-    for key in ("roles", "mr"):
+    for key in ("roles", "mr", "implants"):
         if key in update:
             update[key] = {**getattr(base, key), **update[key]}
     return base.model_copy(update=update)

@@ -155,6 +155,22 @@ def plan(
             "bandwidth_hz_per_px=250 or b0=anterior-posterior. Repeatable.",
         ),
     ] = None,
+    implant: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MATERIAL",
+            help="Metal of a structure: titanium, cobalt-chrome, stainless steel, ... or "
+            "unknown. Repeatable.",
+        ),
+    ] = None,
+    bore: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RADIUS@L,P",
+            help="Check that the handle fits the bore: its radius and where its axis runs, mm, "
+            "for example 350@0,-40.",
+        ),
+    ] = None,
     needle: Annotated[
         str | None, typer.Option(metavar="GAUGE-LENGTH", help="For example 22G-90.")
     ] = None,
@@ -209,6 +225,7 @@ def plan(
 ) -> int:
     """Find needle paths from the skin to a target."""
     from planner.cli.plan import run_plan
+    from planner.cli.requests import NamedTexts
 
     overrides: dict[str, Any] = {
         "target": target,
@@ -221,6 +238,7 @@ def plan(
         "mesh_frame": mesh_frame,
         "accept_frame_mismatch": accept_frame_mismatch or None,
         "seg_threshold": seg_threshold,
+        "bore": bore,
         "needle": needle,
         "throw_mm": throw_mm,
         "top": top,
@@ -238,8 +256,9 @@ def plan(
             console,
             path,
             overrides=overrides,
-            role_texts=tuple(role or ()),
-            mr_texts=tuple(mr or ()),
+            texts=NamedTexts(
+                roles=tuple(role or ()), mr=tuple(mr or ()), implants=tuple(implant or ())
+            ),
             config=config,
             out=out,
             as_json=as_json,

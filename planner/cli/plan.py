@@ -4,42 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from planner.cli.console import Console
 from planner.cli.outputs import FIGURE_FOLDER, PLAN_FILE, OutputFolder
+from planner.cli.requests import NamedTexts, PlanRequest, checked_request
 from planner.cli.runner import ExitCode
-from planner.cli.targets import (
-    TargetKind,
-    TargetRequest,
-    aimed_at,
-    parse_target,
-    resolve_target,
-)
-from planner.config import PlanSettings, resolve_settings
+from planner.cli.targets import TargetKind, aimed_at, resolve_target
 
 if TYPE_CHECKING:
     from planner.geometry import Volume
     from planner.io.plan_document import PlanDocument
-    from planner.model import Needle, PlanResult, Protocol, StructureSet
+    from planner.model import PlanResult, StructureSet
 
 MARKUPS_FILE = "plan.mrk.json"
 REPORT_FILE = "report.md"
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Request:
-    """Everything that can be checked before an image is read."""
-
-    settings: PlanSettings
-    target: TargetRequest
-    protocol: Protocol
-    needle: Needle | None
-    roles: Mapping[str, tuple[str, float | None]]
 
 
 def run_plan(
@@ -47,14 +28,13 @@ def run_plan(
     path: Path,
     *,
     overrides: Mapping[str, Any],
-    role_texts: tuple[str, ...],
-    mr_texts: tuple[str, ...],
+    texts: NamedTexts,
     config: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> ExitCode:
     """Plans, writes and shows; NOT_FEASIBLE when there is no path, or none good enough."""
-    request = _checked_request(overrides, role_texts, mr_texts, config)
+    request = checked_request(overrides, texts, config)
     settings = request.settings
     with ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(out)) if out is not None else None
@@ -104,59 +84,7 @@ def write_results(
     return document
 
 
-def _checked_request(
-    overrides: Mapping[str, Any],
-    role_texts: tuple[str, ...],
-    mr_texts: tuple[str, ...],
-    config: Path | None,
-) -> _Request:
-    from planner.protocols import load_protocol, parse_needle
-
-    given_roles = dict(_split_role(text) for text in role_texts)
-    given_mr = dict(_split_mr(text) for text in mr_texts)
-    settings = resolve_settings({**overrides, "roles": given_roles, "mr": given_mr}, file=config)
-    if settings.target is None:
-        raise typer.BadParameter("a target is needed", param_hint="'--target'")
-    if settings.procedure is None:
-        raise typer.BadParameter(
-            "a procedure is needed; 'needle-planner procedures' lists them",
-            param_hint="'--procedure'",
-        )
-    try:
-        target = parse_target(settings.target, settings.frame)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--target'") from error
-    protocol = load_protocol(settings.procedure, settings.procedure_dir)
-    needle = None if settings.needle is None else parse_needle(settings.needle)
-    from planner.io import parse_role
-
-    return _Request(
-        settings=settings,
-        target=target,
-        protocol=protocol,
-        needle=needle,
-        roles=dict(parse_role(f"{name}={role}") for name, role in settings.roles.items()),
-    )
-
-
-def _split_mr(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip() or not value.strip():
-        raise typer.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="'--mr'")
-    return key.strip(), value.strip()
-
-
-def _split_role(text: str) -> tuple[str, str]:
-    name, equals, role = text.rpartition("=")
-    if not (equals and name.strip() and role.strip()):
-        raise typer.BadParameter(
-            f"'{text}' is not NAME=ROLE[:MARGIN_MM], for example 'L5 root=avoid:3'",
-            param_hint="'--role'",
-        )
-    return name, role
-
-
-def _planned(console: Console, path: Path, request: _Request) -> PlanResult:
+def _planned(console: Console, path: Path, request: PlanRequest) -> PlanResult:
     from planner.cli.compiling import told_about_compiling
     from planner.io import load_volume
     from planner.search import plan
@@ -179,6 +107,8 @@ def _planned(console: Console, path: Path, request: _Request) -> PlanResult:
             structures=structures,
             needle=request.needle,
             mr=settings.mr or None,
+            implants=settings.implants,
+            bore=request.bore,
             top=settings.top,
             throw_mm=settings.throw_mm,
             entry_spacing_mm=settings.entry_spacing_mm,
@@ -198,7 +128,7 @@ def _planned(console: Console, path: Path, request: _Request) -> PlanResult:
     return replace(result, explanation=explanation, options={**result.options, **told})
 
 
-def _loaded_structures(console: Console, volume: Volume, request: _Request) -> StructureSet:
+def _loaded_structures(console: Console, volume: Volume, request: PlanRequest) -> StructureSet:
     from planner.io import load_structures
 
     settings = request.settings

@@ -154,8 +154,8 @@ class BodyRecord(_Part):
     voxels: Count | None = None
 
 
-class MrRecord(_Part):
-    """The MR acquisition; null where the header did not say."""
+class AcquisitionRecord(_Part):
+    """One MR acquisition; null where the header did not say."""
 
     field_t: Positive | None
     b0_direction_lps: Point | None
@@ -166,13 +166,51 @@ class MrRecord(_Part):
     acquisition: str | None
     sequence: str | None
     echo_time_ms: NotNegative | None
+    phase_pixel_mm: Positive | None = None
+    slice_axis_lps: Point | None = None
+    is_isotropic_readout: bool = False
     rf_bandwidth_hz: Positive | None = None
     repetition_time_ms: Positive | None = None
     metal_reduction: str = "none"
+    metal_reduction_hint: str = ""
+    distortion_corrected: bool | None = None
     sources: dict[str, str]
     """Where each value is from: tag, derived, user, site or default, and the words."""
     problems: dict[str, str] = Field(default_factory=dict)
     """Why a value is missing or contradictory."""
+
+
+class MrRecord(AcquisitionRecord):
+    """The acquisition of the image, and the one that guides the needle if it is another."""
+
+    guidance: AcquisitionRecord | None = None
+
+
+class MaterialRecord(_Part):
+    """A metal: susceptibility relative to tissue, ppm; the worse end of the range counts."""
+
+    name: str
+    delta_chi_ppm: float
+    low_ppm: float
+    high_ppm: float
+    evidence: str
+
+
+class ImplantRecord(_Part):
+    """How an implant entered the field: the metals it may be, where its shape is from."""
+
+    name: str
+    materials: tuple[MaterialRecord, ...]
+    shape: Literal["mask", "surface mesh", "rods"]
+
+
+class BoreRecord(_Part):
+    """The scanner's bore, along S; a site setting."""
+
+    radius_mm: Positive
+    centre_lp_mm: tuple[float, float] | None
+    clearance_mm: NotNegative
+    handle_mm: NotNegative
 
 
 class SearchRecord(_Part):
@@ -230,6 +268,55 @@ class ScanPlaneRecord(_Part):
     readout_reason: str
 
 
+class EmptyRecord(_Part):
+    """``{}``: nothing is known."""
+
+
+class TargetShiftRecord(_Part):
+    """By how much the image may show the target elsewhere, to either side."""
+
+    readout_mm: NotNegative
+    slice_mm: NotNegative
+    fat_mm: NotNegative
+    total_mm: NotNegative
+
+
+class AdviceRecord(_Part):
+    """What another sequence would change for the path; the first row is as it is."""
+
+    change: str
+    verdict: Verdict
+    room_mm: float | None
+    structure: str | None
+    void_mm: float | None
+    target_shift_mm: NotNegative
+
+
+class SusceptibilityRecord(_Part):
+    """The path beside metal. Clearances elsewhere are to the swept structures."""
+
+    zones_mm: dict[Literal["void", "distorted", "far"], NotNegative]
+    largest_shift_mm: NotNegative
+    target_shift: TargetShiftRecord
+    clearance_without_sweep_mm: dict[str, float]
+    binding: tuple[str, ...]
+    advice: tuple[AdviceRecord, ...] = ()
+
+
+class NeedleArtefactRecord(_Part):
+    """The needle's own artefact: nominal, and what to count with."""
+
+    width_mm: NotNegative
+    width_max_mm: NotNegative
+    tip_overshoot_mm: NotNegative
+    tip_max_mm: NotNegative
+    b0_angle_deg: NotNegative
+    pixels_wide: NotNegative
+    material: str
+    is_visible: bool
+    blooms: bool
+
+
 class TrajectoryRecord(_Part):
     """One ranked path."""
 
@@ -250,8 +337,9 @@ class TrajectoryRecord(_Part):
     is_pareto_optimal: bool
     words: str
     candidate: Count | None = None
-    susceptibility: dict[str, JsonValue] = Field(default_factory=dict)
-    needle_artefact: dict[str, JsonValue] = Field(default_factory=dict)
+    susceptibility: SusceptibilityRecord | EmptyRecord = Field(default_factory=EmptyRecord)
+    needle_artefact: NeedleArtefactRecord | EmptyRecord = Field(default_factory=EmptyRecord)
+    bore_room_mm: float | None = None
     risk: dict[str, JsonValue] = Field(default_factory=dict)
     scan_planes: tuple[ScanPlaneRecord, ...] = ()
 
@@ -293,6 +381,8 @@ class PlanDocument(_Part):
     structures: tuple[StructureRecord, ...]
     body: BodyRecord
     mr: MrRecord | None
+    implants: tuple[ImplantRecord, ...] = ()
+    bore: BoreRecord | None = None
     search: SearchRecord
     verdict: Verdict
     trajectories: tuple[TrajectoryRecord, ...]

@@ -20,6 +20,7 @@ from planner.io.plan_document import (
     SCHEMA_ID,
     AnglesRecord,
     BodyRecord,
+    BoreRecord,
     ClearanceRecord,
     CoverageRecord,
     ExplanationRecord,
@@ -27,12 +28,10 @@ from planner.io.plan_document import (
     FrameRecord,
     ImageRecord,
     Matrix,
-    MrRecord,
     NeedleRecord,
     PlanDocument,
     Point,
     ProcedureRecord,
-    ScanPlaneRecord,
     SearchRecord,
     Software,
     StructureRecord,
@@ -40,10 +39,15 @@ from planner.io.plan_document import (
     TrajectoryRecord,
     WarningRecord,
 )
+from planner.io.plan_mr_records import (
+    artefact_record,
+    implant_record,
+    mr_record,
+    plane_record,
+    susceptibility_record,
+)
 from planner.io.plan_reading import describe, load_plan
 from planner.model import PlanResult, Structure, StructureUse, Trajectory
-from planner.model.mr import MRAcquisition
-from planner.model.mr_results import ScanPlane
 
 __all__ = ["load_plan", "plan_document", "save_plan"]
 
@@ -84,7 +88,9 @@ def plan_document(result: PlanResult, *, created_utc: datetime | None = None) ->
             ),
             structures=_structures(result),
             body=_body(result),
-            mr=None if result.acquisition is None else _acquisition(result.acquisition),
+            mr=mr_record(result.acquisitions),
+            implants=tuple(implant_record(implant) for implant in result.implants),
+            bore=None if result.bore is None else BoreRecord(**asdict(result.bore)),
             search=SearchRecord(
                 candidates=len(result.candidates),
                 feasible=int(np.count_nonzero(result.candidates.feasible)),
@@ -256,43 +262,10 @@ def _trajectory(trajectory: Trajectory, result: PlanResult) -> TrajectoryRecord:
         is_pareto_optimal=bool(trajectory.is_pareto_optimal),
         words=trajectory.words,
         candidate=None if trajectory.candidate is None else int(trajectory.candidate),
-        needle_artefact={}
-        if trajectory.artefact is None
-        else {k: _json_value(v) for k, v in asdict(trajectory.artefact).items()},
-        scan_planes=tuple(_plane(plane) for plane in trajectory.scan_planes),
-    )
-
-
-def _acquisition(known: MRAcquisition) -> MrRecord:
-    return MrRecord(
-        field_t=_number(known.field_t),
-        b0_direction_lps=_point(known.b0_direction_lps),
-        bandwidth_hz_per_px=_number(known.bandwidth_hz_per_px),
-        readout_axis_lps=None if known.readout_axis_lps is None else _point(known.readout_axis_lps),
-        readout_pixel_mm=_number(known.readout_pixel_mm),
-        slice_thickness_mm=_number(known.slice_thickness_mm),
-        acquisition=known.acquisition,
-        sequence=str(known.sequence),
-        echo_time_ms=_number(known.echo_time_ms),
-        rf_bandwidth_hz=float(known.rf_bandwidth_hz),
-        repetition_time_ms=_number(known.repetition_time_ms),
-        metal_reduction=str(known.metal_reduction),
-        sources={name: f"{p.source}: {p.detail}" for name, p in known.sources.items()},
-        problems=dict(known.problems),
-    )
-
-
-def _plane(plane: ScanPlane) -> ScanPlaneRecord:
-    return ScanPlaneRecord(
-        name=plane.name,
-        centre_lps_mm=_point(plane.centre_lps_mm),
-        normal_lps=_point(plane.normal_lps),
-        row_direction_lps=_point(plane.row_direction_lps),
-        column_direction_lps=_point(plane.column_direction_lps),
-        orientation=plane.orientation,
-        field_of_view_mm=float(plane.field_of_view_mm),
-        readout_direction_lps=_point(plane.readout_direction_lps),
-        readout_reason=plane.readout_reason,
+        susceptibility=susceptibility_record(trajectory),
+        needle_artefact=artefact_record(trajectory.artefact),
+        bore_room_mm=_number(trajectory.bore_room_mm),
+        scan_planes=tuple(plane_record(plane) for plane in trajectory.scan_planes),
     )
 
 

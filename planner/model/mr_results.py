@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +127,7 @@ class ImplantUse:
 
     name: str
     materials: tuple[Material, ...]
-    shape: str
+    shape: Literal["mask", "surface mesh", "rods"]
     """``"mask"`` (drawn on an image, perhaps on its own artefact), ``"surface mesh"`` or
     ``"rods"`` (geometry)."""
 

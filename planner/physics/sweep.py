@@ -57,7 +57,11 @@ def half_widths_kji(
     return out
 
 
-def swept(inside: NDArray[np.bool_], half_widths: NDArray[np.int16]) -> NDArray[np.bool_]:
+def swept(
+    inside: NDArray[np.bool_],
+    half_widths: NDArray[np.int16],
+    reach: NDArray[np.int64] | None = None,
+) -> NDArray[np.bool_]:
     """The mask with every voxel set that may truly hold what was drawn.
 
     Parameters
@@ -65,9 +69,11 @@ def swept(inside: NDArray[np.bool_], half_widths: NDArray[np.int16]) -> NDArray[
     inside : (k, j, i) bool
     half_widths : (k, j, i, 3) int16
         See ``half_widths_kji``.
+    reach : (3,) int, optional
+        ``largest(half_widths)``, where many masks are swept by the same.
     """
     out = np.array(inside, dtype=np.bool_)
-    reach = half_widths.reshape(-1, 3).max(axis=0).astype(np.int64)
+    reach = largest(half_widths) if reach is None else reach
     near = _around(inside, reach)
     if near is None or not reach.any():
         return out
@@ -81,6 +87,11 @@ def swept(inside: NDArray[np.bool_], half_widths: NDArray[np.int16]) -> NDArray[
         lambda low, high: _sweep_planes(low, high, sums, half, target), part.shape[0], least=4
     )
     return out
+
+
+def largest(half_widths: NDArray[np.int16]) -> NDArray[np.int64]:
+    """The widest of all voxels, per axis."""
+    return np.array([int(half_widths[..., axis].max(initial=0)) for axis in range(3)])
 
 
 def _around(

@@ -187,7 +187,7 @@ def _mr_parts(path: Trajectory) -> list[str]:
             plane.name,
             _escaped(plane.orientation),
             point_text(plane.centre_lps_mm),
-            point_text(plane.normal_lps, 4),
+            "(" + ", ".join(number(float(v), 4) for v in plane.normal_lps) + ")",
             f"{plane.field_of_view_mm:.0f}",
             plane.readout_reason,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from planner.physics.metal_zones import (
     zones_of,
 )
 from planner.physics.shifts import ShiftModel, missing_for_metal, shift_model
-from planner.physics.sweep import half_widths_kji, swept
+from planner.physics.sweep import half_widths_kji, largest, swept
 from planner.safety.obstacles import CONTACT_MM, Obstacle, Obstacles
 
 MR_VOID = "mr_void"
@@ -41,7 +42,10 @@ VOID_NAME = "MR void"
 VOID_EVIDENCE = "C: dipole field (docs/metal.md)"
 _VOID_CLEAR_MM = 3.0
 
-GEOMETRY_KINDS = ("surface mesh", "rods")
+GEOMETRY_KINDS: Mapping[str, Literal["surface mesh", "rods"]] = {
+    "surface mesh": "surface mesh",
+    "rods": "rods",
+}
 """Kinds of file that give the metal itself; a mask may be drawn on the metal's artefact."""
 
 
@@ -55,9 +59,11 @@ class Implant:
     @property
     def use(self) -> ImplantUse:
         """What a plan records of it."""
-        kind = self.structure.source.kind
-        shape = kind if kind in GEOMETRY_KINDS else "mask"
-        return ImplantUse(name=self.structure.name, materials=self.materials, shape=shape)
+        return ImplantUse(
+            name=self.structure.name,
+            materials=self.materials,
+            shape=GEOMETRY_KINDS.get(self.structure.source.kind, "mask"),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -172,8 +178,8 @@ def with_metal(obstacles: Obstacles, layer: MetalLayer | None) -> Obstacles:
     """
     if layer is None or layer.field is None:
         return obstacles
-    half = half_widths(layer)
-    changed = [_swept_obstacle(o, layer.field, half) for o in obstacles.obstacles]
+    widths = sweep_widths(layer)
+    changed = [_swept_obstacle(o, layer.field, widths) for o in obstacles.obstacles]
     return replace(obstacles, obstacles=(*changed, void_obstacle(layer)))
 
 
@@ -191,28 +197,38 @@ def metal_map(layer: MetalLayer) -> MetalMap | None:
     )
 
 
-def half_widths(layer: MetalLayer) -> NDArray[np.int16]:
-    """Voxels to either side, per axis, from which a voxel's content may be; (k, j, i, 3).
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SweepWidths:
+    """Voxels to either side, per axis, from which a voxel's content may be; and the widest."""
 
-    Zero where the shift is below ``SWEEP_SHIFT_MM``; the widest of the acquisitions.
-    """
+    half: NDArray[np.int16]
+    largest: NDArray[np.int64]
+
+    def swept(self, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A block of a mask with every voxel set that may truly hold what was drawn."""
+        return swept(inside, self.half, self.largest)
+
+
+def sweep_widths(layer: MetalLayer) -> SweepWidths:
+    """The widest sweep of the acquisitions; zero where the shift is below ``SWEEP_SHIFT_MM``."""
     widths = []
     for zones, model in zip(layer.zones, layer.models, strict=True):
         is_still = ~(zones.shift_mm >= SWEEP_SHIFT_MM)
         readout = np.where(is_still, np.float32(0.0), zones.readout_mm)
         through = np.where(is_still, np.float32(0.0), zones.slice_mm)
         widths.append(half_widths_kji(readout, through, model, layer.grid))
-    return np.asarray(np.maximum.reduce(widths))
+    half = functools.reduce(np.maximum, widths)
+    return SweepWidths(half=half, largest=largest(half))
 
 
-def sweep_mask(mask: Mask, field: MetalField, half: NDArray[np.int16]) -> Mask:
+def sweep_mask(mask: Mask, field: MetalField, widths: SweepWidths) -> Mask:
     """A mask with every voxel set that may truly hold what was drawn."""
     block = slices_of(field)
     inside = mask.inside[block]
     if not inside.any():
         return mask
     result = np.array(mask.inside)
-    result[block] = swept(inside, half)
+    result[block] = widths.swept(inside)
     return Mask(grid=mask.grid, inside=result)
 
 
@@ -244,14 +260,14 @@ def void_obstacle(layer: MetalLayer) -> Obstacle:
     )
 
 
-def _swept_obstacle(obstacle: Obstacle, field: MetalField, half: NDArray[np.int16]) -> Obstacle:
+def _swept_obstacle(obstacle: Obstacle, field: MetalField, widths: SweepWidths) -> Obstacle:
     structure = obstacle.structure
     if structure.role is StructureRole.IMPLANT:
         return obstacle
-    mask = sweep_mask(structure.mask, field, half)
+    mask = sweep_mask(structure.mask, field, widths)
     if mask is structure.mask:
         return obstacle
-    return replace(obstacle, structure=replace(structure, mask=mask))
+    return replace(obstacle, structure=replace(structure, mask=mask), drawn=structure.mask)
 
 
 def _body(implant: Implant) -> MetalBody:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,13 @@ from planner.model.mr import MRAcquisition, SequenceFamily
 from planner.model.mr_results import AdviceRow
 from planner.physics.metal_zones import MetalField, cropped_field
 from planner.physics.shifts import missing_for_metal
-from planner.physics.sweep import swept
 from planner.safety.checks import NeedleAxis
-from planner.safety.metal import MetalLayer, half_widths, with_acquisition
+from planner.safety.metal import MetalLayer, SweepWidths, sweep_widths, void_mask, with_acquisition
 from planner.safety.metal_findings import fat_shift_mm
 from planner.safety.obstacles import CONTACT_MM, Obstacle, Obstacles
+
+TARGET_ROOM_MM = 5.0
+"""Around the target, so that its voxel has neighbours."""
 
 NEIGHBOURHOOD_MM = 30.0
 """Structures farther from the path than this are not looked at again."""
@@ -50,6 +52,39 @@ def alternatives(acquisition: MRAcquisition) -> tuple[tuple[str, MRAcquisition],
         half = acquisition.slice_thickness_mm / 2
         thin = replace(acquisition, slice_thickness_mm=half)
         found.append((f"slices of {half:g} mm", thin))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOutlook:
+    """The target under one alternative."""
+
+    change: str
+    is_in_void: bool
+    shift_mm: float
+
+
+def target_outlooks(
+    layer: MetalLayer, target: Target, *, is_in_bone: bool
+) -> tuple[TargetOutlook, ...]:
+    """Whether the target lies in the void and how far it may be shifted, as is and otherwise."""
+    if layer.field is None:
+        return ()
+    point = target.point_lps_mm
+    near = replace(layer, field=cropped_field(layer.field, point[None, :], TARGET_ROOM_MM))
+    found = []
+    first = layer.acquisitions[0]
+    for change, acquisition in [("as it is", first), *alternatives(first)]:
+        if missing_for_metal(acquisition):
+            continue
+        one = with_acquisition(near, acquisition)
+        found.append(
+            TargetOutlook(
+                change=change,
+                is_in_void=bool(void_mask(one).contains(point)),
+                shift_mm=_target_shift_mm(one, target, is_in_bone),
+            )
+        )
     return tuple(found)
 
 
@@ -108,12 +143,12 @@ def _row(
     plain_clearance_mm: Mapping[str, float],
     is_in_bone: bool,
 ) -> AdviceRow:
-    zones, half = layer.zones[0], half_widths(layer)
+    zones, widths = layer.zones[0], sweep_widths(layer)
     verdicts = [Verdict.PASS]
     room, structure = None, None
     for obstacle in plain.obstacles:
         clearance = plain_clearance_mm[obstacle.name]
-        in_block = _clearance_mm(obstacle, layer, half, axis, needle)
+        in_block = _clearance_mm(obstacle, layer, widths, axis, needle)
         if in_block is not None:
             clearance = min(clearance, in_block)
         verdicts.append(
@@ -140,13 +175,13 @@ def _row(
 def _clearance_mm(
     obstacle: Obstacle,
     layer: MetalLayer,
-    half: NDArray[np.int16],
+    widths: SweepWidths,
     axis: NeedleAxis,
     needle: Needle,
 ) -> float | None:
     inside = obstacle.structure.mask.inside[layer.zones[0].block]
     is_metal = obstacle.structure.role is StructureRole.IMPLANT
-    return _distance_mm(inside if is_metal else swept(inside, half), layer, axis, needle)
+    return _distance_mm(inside if is_metal else widths.swept(inside), layer, axis, needle)
 
 
 def _distance_mm(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.geometry import Mask
 from planner.model import (
     BoneRule,
     Evidenced,
@@ -39,6 +40,8 @@ class Obstacle:
     clear_mm: float
     caution_mm: float
     evidence: str
+    drawn: Mask | None = None
+    """The mask as drawn, where metal made the structure's own one larger."""
 
     @property
     def name(self) -> str:

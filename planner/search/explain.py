@@ -18,6 +18,7 @@ from planner.geometry.frames import FloatArray
 from planner.geometry.walk import BodyWalker
 from planner.model import Explanation, Needle, Protocol, StructureRole
 from planner.safety.fields import FieldCache
+from planner.safety.metal import MR_VOID
 from planner.safety.obstacles import CONTACT_MM, Obstacle
 from planner.search.batch import AxisBatch
 from planner.search.evaluate import (
@@ -93,6 +94,18 @@ def _target_at_fault(
 
 def _target_inside(question: Question, obstacle: Obstacle, tip: FloatArray) -> list[Explanation]:
     structure = obstacle.structure
+    if obstacle.constraint == MR_VOID:
+        message = (
+            "The target lies in the MR void: metal takes the signal there or folds the image, "
+            "so no needle can be guided to it in this sequence."
+        )
+        return [Explanation(code="target_in_void", message=message, constraint=MR_VOID)]
+    if obstacle.drawn is not None and not bool(obstacle.drawn.contains(tip)):
+        message = (
+            f"Metal may displace the image so far that '{structure.name}' truly lies at the "
+            "target, though it is not drawn there."
+        )
+        return [Explanation(code="target_inside", message=message, constraint=obstacle.constraint)]
     message = f"The target lies inside '{structure.name}' ({structure.role.value})."
     if structure.structure_class in _MAY_BE_AIMED_AT or structure.role is StructureRole.BONE:
         message += (
@@ -112,8 +125,9 @@ def _target_too_near(question: Question, obstacle: Obstacle, tip: FloatArray) ->
     room_mm = float(floor_to_hundredth(gap_mm - question.needle.radius_mm))
     if room_mm >= obstacle.required_mm:
         return []
+    place = "" if obstacle.drawn is None else " as far as metal may displace it"
     message = (
-        f"The target lies {gap_mm:.2f} mm from '{obstacle.name}': a needle of "
+        f"The target lies {gap_mm:.2f} mm from '{obstacle.name}'{place}: a needle of "
         f"{question.needle.outer_diameter_mm:g} mm leaves {room_mm:.2f} mm there, whatever the "
         f"entry, and {obstacle.required_mm:g} mm are needed: no entry can help, another target can."
     )

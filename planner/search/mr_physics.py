@@ -17,6 +17,7 @@ from planner.geometry import Mask, Volume
 from planner.geometry.frames import FloatArray
 from planner.model import (
     Clearance,
+    Explanation,
     Finding,
     Needle,
     PlanWarning,
@@ -44,8 +45,8 @@ from planner.physics.needle_artefact import missing_for_needle, needle_artefact,
 from planner.physics.scan_planes import scan_planes
 from planner.safety.checks import NeedleAxis
 from planner.safety.fields import FieldCache
-from planner.safety.metal import MetalLayer, metal_layer, metal_map, with_metal
-from planner.safety.metal_advice import advice
+from planner.safety.metal import MR_VOID, MetalLayer, metal_layer, metal_map, with_metal
+from planner.safety.metal_advice import TargetOutlook, advice, target_outlooks
 from planner.safety.metal_findings import (
     MetalWalks,
     metal_findings,
@@ -229,6 +230,20 @@ class MrPhysics:
             found.append(PlanWarning(code="bore_not_checked", message=message))
         return tuple(found)
 
+    def what_would_free(self, target: Target) -> tuple[Explanation, ...]:
+        """Sequences in which metal would leave the target usable, where it does not now."""
+        if self.layer is None:
+            return ()
+        outlooks = target_outlooks(self.layer, target, is_in_bone=self.is_in_bone(target))
+        if not outlooks or _is_usable(outlooks[0], target):
+            return ()
+        better = [o for o in outlooks[1:] if _is_usable(o, target)]
+        message = "No single change of the sequence would make the target usable beside the metal."
+        if better:
+            named = ", ".join(f"{o.change} (shift up to {o.shift_mm:.1f} mm)" for o in better)
+            message = f"The target would be usable beside the metal with: {named}."
+        return (Explanation(code="mr_advice", message=message, constraint=MR_VOID),)
+
     def _advice(
         self, axis: NeedleAxis, target: Target, clearances: Mapping[str, float]
     ) -> tuple[AdviceRow, ...]:
@@ -296,6 +311,10 @@ class MrPhysics:
             if bool(mask.contains(target.point_lps_mm)):
                 return inscribed_diameter_mm(mask)
         return None
+
+
+def _is_usable(outlook: TargetOutlook, target: Target) -> bool:
+    return not outlook.is_in_void and outlook.shift_mm <= target.tolerance_mm
 
 
 def inscribed_diameter_mm(mask: Mask) -> float:

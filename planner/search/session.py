@@ -213,6 +213,7 @@ class PlanningSession:
                         nearest_skin_mm=self._nearest_skin_mm(target),
                     )
                 )
+                explanation += self.physics.what_would_free(target)
                 progress("explaining", 1.0)
         return PlanResult(
             volume=self.volume,
