@@ -95,6 +95,7 @@ class NeedleRecord(_Part):
     length_mm: Positive
     throw_mm: NotNegative
     material: str
+    inner_diameter_mm: NotNegative = 0.0
 
 
 class TargetRecord(_Part):

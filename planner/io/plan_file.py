@@ -80,6 +80,7 @@ def plan_document(result: PlanResult, *, created_utc: datetime | None = None) ->
                 length_mm=float(result.needle.length_mm),
                 throw_mm=float(result.needle.throw_mm),
                 material=result.needle.material,
+                inner_diameter_mm=float(result.needle.inner_diameter_mm),
             ),
             target=TargetRecord(
                 point_lps_mm=_point(result.target.point_lps_mm),

@@ -76,6 +76,11 @@ class TargetShift:
     """Shift of marrow against water along the readout; 0 where the target is not in bone."""
 
     @property
+    def metal_mm(self) -> float:
+        """Length of the worst shift by metal alone."""
+        return float(np.hypot(self.readout_mm, self.slice_mm))
+
+    @property
     def total_mm(self) -> float:
         """Length of the worst shift."""
         return float(np.hypot(self.readout_mm + self.fat_mm, self.slice_mm))

@@ -28,6 +28,7 @@ from planner.physics.metal_zones import (
     MetalField,
     MetalZones,
     metal_field,
+    reach_mm,
     slices_of,
     union,
     zones_of,
@@ -86,6 +87,14 @@ class MetalLayer:
     def worst(self) -> MetalZones | None:
         """The worst of all acquisitions, voxel by voxel."""
         return functools.reduce(union, self.zones) if self.zones else None
+
+    def reach_mm(self, implant: Implant) -> float:
+        """Distance from which as much metal as an implant's shifts nothing; inf if unknown."""
+        if not self.models:
+            return np.inf
+        mask = implant.structure.mask
+        strength = mask.volume_mm3 * worst_ppm(implant.materials)
+        return max(reach_mm(strength, model) for model in self.models)
 
 
 def metal_layer(

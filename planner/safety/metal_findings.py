@@ -8,22 +8,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.geometry import Mask
+from planner.geometry.clearance import MaskIndex
 from planner.geometry.frames import FloatArray
 from planner.geometry.walk import BodyWalker
-from planner.model import Finding, Needle, Target, Verdict, verdict_of_margin
+from planner.model import Finding, Needle, Target, Verdict
 from planner.model.mr import GYROMAGNETIC_MHZ_PER_T, MRAcquisition
 from planner.model.mr_results import MetalRecord, TargetShift
 from planner.physics.acquisition import FAT_SHIFT_PPM
 from planner.physics.metal_zones import FAR_SHIFT_MM, MetalZones
 from planner.safety.checks import NeedleAxis, check_clearances
 from planner.safety.fields import FieldCache
-from planner.safety.metal import MetalLayer, void_mask
+from planner.safety.metal import MR_UNKNOWN, MetalLayer, void_mask
 from planner.safety.obstacles import Obstacles
 
 TARGET_SHIFT = "target_shift"
 DISTORTED = "mr_distorted"
 _SAMPLE_SHARE = 0.25
 """Step along the needle, in voxel edges, at which the shift bound is looked up."""
+
+
+class CutMetal:
+    """Metal at the edge of the image: what goes on beyond has a field too, and nobody knows it."""
+
+    def __init__(self, layer: MetalLayer) -> None:
+        faces = np.zeros(layer.grid.shape_kji, np.bool_)
+        for axis in range(3):
+            for end in (0, -1):
+                edge: list[slice | int] = [slice(None)] * 3
+                edge[axis] = end
+                faces[tuple(edge)] = True
+        self._parts = [
+            (implant.structure.name, MaskIndex(Mask(grid=layer.grid, inside=cut)), reach)
+            for implant in layer.implants
+            if (cut := implant.structure.mask.inside & faces).any()
+            for reach in [layer.reach_mm(implant)]
+        ]
+
+    def findings(self, axis: NeedleAxis) -> tuple[Finding, ...]:
+        """UNKNOWN for a path within reach of as much metal again beyond the edge."""
+        found = []
+        for name, index, reach_mm in self._parts:
+            gap_mm = float(
+                index.closest_approach(axis.entry_lps_mm, axis.end_lps_mm).distance_mm[0]
+            )
+            if not gap_mm >= reach_mm:
+                found.append(
+                    Finding(
+                        constraint=MR_UNKNOWN,
+                        structure=name,
+                        measured=round(gap_mm, 2),
+                        required=round(reach_mm, 2),
+                        unit="mm",
+                        verdict=Verdict.UNKNOWN,
+                        note="the image cuts this implant, and the field of metal beyond it is not "
+                        "known: distance of the path from the cut, and the one from which as "
+                        "much metal again would not matter",
+                    )
+                )
+        return tuple(found)
 
 
 class MetalWalks:
@@ -94,6 +136,10 @@ def shift_findings(shift: TargetShift, target: Target) -> tuple[Finding, ...]:
     if shift.total_mm == 0.0:
         return ()
     point = target.point_lps_mm
+    verdict = Verdict.FAIL
+    if shift.metal_mm <= target.tolerance_mm:
+        # marrow moves against all water alike and to a known amount: it can be seen and corrected
+        verdict = Verdict.PASS if shift.total_mm <= target.tolerance_mm else Verdict.CAUTION
     return (
         Finding(
             constraint=TARGET_SHIFT,
@@ -101,7 +147,7 @@ def shift_findings(shift: TargetShift, target: Target) -> tuple[Finding, ...]:
             measured=round(shift.total_mm, 2),
             required=target.tolerance_mm,
             unit="mm",
-            verdict=verdict_of_margin(target.tolerance_mm - shift.total_mm, 0.0),
+            verdict=verdict,
             where_lps_mm=(float(point[0]), float(point[1]), float(point[2])),
             note=f"the image may show the target up to {shift.readout_mm:.1f} mm off along the "
             f"readout and {shift.slice_mm:.1f} mm along the slice axis by metal, and "

@@ -48,6 +48,7 @@ from planner.safety.fields import FieldCache
 from planner.safety.metal import MR_VOID, MetalLayer, metal_layer, metal_map, with_metal
 from planner.safety.metal_advice import TargetOutlook, advice, target_outlooks
 from planner.safety.metal_findings import (
+    CutMetal,
     MetalWalks,
     metal_findings,
     metal_record,
@@ -58,6 +59,8 @@ from planner.safety.obstacles import Obstacles
 
 ARTEFACT = "needle_artefact"
 BORE = "bore"
+WATCHED = ("nerve", "vessel", "spinal_canal")
+"""Classes whose distance to the needle a person wants to see on the image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +117,14 @@ class MrPhysics:
         self._plain_cache = FieldCache()
         has_field = self.layer is not None and self.layer.field is not None
         self._walks = MetalWalks(self.layer) if self.layer is not None and has_field else None
+        self._cut = None if self.layer is None or not has_field else CutMetal(self.layer)
         self._bones = [
             s.mask
             for s in structures.structures
             if s.role is StructureRole.BONE or s.structure_class == "bone"
         ]
-        self._targets = [s.mask for s in structures.with_role(StructureRole.TARGET)]
+        self._targets = structures.with_role(StructureRole.TARGET)
+        self._watched = {s.name for s in structures.structures if s.structure_class in WATCHED}
 
     @property
     def implants(self) -> tuple[ImplantUse, ...]:
@@ -180,6 +185,8 @@ class MrPhysics:
         findings: list[Finding] = list(() if self.layer is None else self.layer.unknown)
         shift = self.target_shift(target)
         findings += shift_findings(shift, target)
+        if self._cut is not None:
+            findings += self._cut.findings(axis)
         record = None
         if self._walks is not None:
             record = metal_record(
@@ -202,7 +209,7 @@ class MrPhysics:
                 direction_lps=axis.tip_lps_mm - axis.entry_lps_mm,
                 inner_diameter_mm=self._needle.inner_diameter_mm,
             )
-            findings += self._artefact_findings(artefact, target)
+            findings += self._artefact_findings(artefact, target, clearances)
         room, bore_findings = self._bore(axis)
         return PathPhysics(
             metal=record,
@@ -282,35 +289,39 @@ class MrPhysics:
             ),
         )
 
-    def _artefact_findings(self, artefact: NeedleArtefact, target: Target) -> list[Finding]:
-        found: list[Finding] = []
-        size_mm = self._target_diameter_mm(target)
-        needed_mm = artefact.width_max_mm / 2 + 2 * artefact.tip_max_mm
-        if size_mm is not None:
-            ok = size_mm >= needed_mm
-            found.append(
-                _finding(
-                    size_mm,
-                    needed_mm,
-                    Verdict.PASS if ok else Verdict.CAUTION,
-                    "diameter of the target against half the needle's artefact and twice its tip"
-                    + ("" if ok else ": the artefact may hide the target"),
-                )
-            )
+    def _artefact_findings(
+        self, artefact: NeedleArtefact, target: Target, clearances: Sequence[Clearance]
+    ) -> list[Finding]:
+        found = self._hidden_target(artefact, target)
         if artefact.blooms:
             note = f"{artefact.b0_angle_deg:.0f} degrees to B0: the tip blooms, the shaft is faint"
             found.append(_finding(artefact.tip_max_mm, None, Verdict.CAUTION, note))
         if not artefact.is_visible:
             note = f"{artefact.pixels_wide:.1f} pixels wide: the shaft may be too thin to be seen"
             found.append(_finding(artefact.width_mm, None, Verdict.CAUTION, note))
+        beyond_mm = artefact.width_max_mm / 2 - self._needle.radius_mm
+        note = "the needle's artefact may hide it, so MR cannot show how near the needle is"
+        found += [
+            _finding(c.clearance_mm, beyond_mm, Verdict.CAUTION, note, c.structure)
+            for c in clearances
+            if c.structure in self._watched and not c.clearance_mm >= beyond_mm
+        ]
         return found
 
-    def _target_diameter_mm(self, target: Target) -> float | None:
-        """Diameter of the largest ball in the target structure that holds the target point."""
-        for mask in self._targets:
-            if bool(mask.contains(target.point_lps_mm)):
-                return inscribed_diameter_mm(mask)
-        return None
+    def _hidden_target(self, artefact: NeedleArtefact, target: Target) -> list[Finding]:
+        """Whether the artefact may cover the target structure; a caution where it is a lesion."""
+        for structure in self._targets:
+            if not bool(structure.mask.contains(target.point_lps_mm)):
+                continue
+            size_mm = inscribed_diameter_mm(structure.mask)
+            needed_mm = artefact.width_max_mm / 2 + 2 * artefact.tip_max_mm
+            is_hidden = not size_mm >= needed_mm
+            is_lesion = structure.structure_class == "lesion"
+            note = "diameter of the target against half the needle's artefact and twice its tip"
+            note += ": the artefact may hide the target" if is_hidden else ""
+            verdict = Verdict.CAUTION if is_hidden and is_lesion else Verdict.PASS
+            return [_finding(size_mm, needed_mm, verdict, note)]
+        return []
 
 
 def _is_usable(outlook: TargetOutlook, target: Target) -> bool:
@@ -331,10 +342,16 @@ def inscribed_diameter_mm(mask: Mask) -> float:
     return float(2.0 * (depth.max() - 0.5 * mask.grid.spacing_kji_mm.min()))
 
 
-def _finding(measured: float, required: float | None, verdict: Verdict, note: str) -> Finding:
+def _finding(
+    measured: float,
+    required: float | None,
+    verdict: Verdict,
+    note: str,
+    structure: str | None = None,
+) -> Finding:
     return Finding(
         constraint=ARTEFACT,
-        structure=None,
+        structure=structure,
         measured=round(measured, 2),
         required=None if required is None else round(required, 2),
         unit="mm",

@@ -9,10 +9,13 @@ import numpy as np
 
 from planner.geometry import Mask, Volume
 from planner.geometry.frames import FloatArray
-from planner.io.plan_document import FindingRecord, PlanDocument, Point
-from planner.model import Protocol, StructureSet, Verdict
+from planner.io.plan_document import FindingRecord, PlanDocument, Point, TrajectoryRecord
+from planner.model import Protocol, StructureRole, StructureSet, Verdict
+from planner.verify.artefact import check_artefact_finding
 from planner.verify.exact import NearestPoints, Skin, VoxelBoxes, walk_voxels
 from planner.verify.ledger import Ledger
+from planner.verify.metal import MetalTruth
+from planner.verify.metal_findings import METAL_FINDINGS, check_metal_finding
 
 LENGTH_TOL_MM = 1e-3
 ANGLE_TOL_DEG = 1e-3
@@ -74,6 +77,14 @@ class Surroundings:
     """Margins to the classes of structures that the procedure requires."""
     protocol: Protocol | None
     b0_direction_lps: FloatArray | None
+    metal: MetalTruth | None = None
+    """The field of the implants by the second route; None without metal or where unknown."""
+
+    def is_displaced(self, structure: str) -> bool:
+        """Whether the plan's clearance is to a mask that metal made larger."""
+        if self.metal is None or structure not in self.structures:
+            return False
+        return self.structures[structure].role is not StructureRole.IMPLANT
 
 
 def is_clearance(finding: FindingRecord) -> bool:
@@ -82,14 +93,20 @@ def is_clearance(finding: FindingRecord) -> bool:
 
 
 def check_clearance(
-    claim: str, claimed: float | None, structure: str, truth: Recomputed, book: Ledger
+    claim: str,
+    claimed: float | None,
+    structure: str,
+    truth: Recomputed,
+    book: Ledger,
+    *,
+    is_displaced: bool = False,
 ) -> None:
-    """A clearance is what the masks give, rounded down, never larger."""
+    """A clearance is what the masks give, rounded down, never larger; less beside metal."""
     book.between(
         claim,
         claimed,
         truth.clearance_mm(structure),
-        under=CLEARANCE_STEP_MM + NUMERIC_TOL_MM,
+        under=np.inf if is_displaced else CLEARANCE_STEP_MM + NUMERIC_TOL_MM,
         over=NUMERIC_TOL_MM,
     )
 
@@ -102,6 +119,7 @@ class FindingChecker:
     truth: Recomputed
     around: Surroundings
     book: Ledger
+    path: TrajectoryRecord
 
     def check(self, number: int, finding: FindingRecord) -> None:
         """Its number is the trajectory's, its place is on the needle, its verdict follows."""
@@ -121,6 +139,9 @@ class FindingChecker:
             "coverage": self._coverage,
             "missing_structure": self._missing,
             "bone_crossed": self._bone_crossed,
+            "bore": self._bore,
+            "needle_artefact": self._artefact,
+            **dict.fromkeys(METAL_FINDINGS, self._metal),
         }
         doubts = {f.constraint for f in self.around.structures.findings}
         if finding.constraint in doubts:
@@ -137,11 +158,13 @@ class FindingChecker:
         if name not in self.around.boxes:
             self.book.same(f"{claim}.structure", name, None, note="no such structure was given")
             return
-        truth = self.truth
-        check_clearance(f"{claim}.measured", finding.measured, name, truth, self.book)
+        truth, moved = self.truth, self.around.is_displaced(name)
+        check_clearance(
+            f"{claim}.measured", finding.measured, name, truth, self.book, is_displaced=moved
+        )
         margins = {s.name: s.margin_mm for s in self.plan.structures}
         self.book.close(f"{claim}.required", finding.required, margins.get(name), 1e-9)
-        if finding.where_lps_mm is not None:
+        if finding.where_lps_mm is not None and not moved:
             where = np.array(finding.where_lps_mm)
             there = self.around.boxes[name].nearest_to_segment(where, where)
             self.book.close(
@@ -151,7 +174,10 @@ class FindingChecker:
                 LENGTH_TOL_MM,
             )
         if finding.required is not None:
-            room_mm = truth.clearance_mm(name) - finding.required
+            exact_mm = truth.clearance_mm(name)
+            if moved and finding.measured is not None:
+                exact_mm = min(exact_mm, finding.measured)
+            room_mm = exact_mm - finding.required
             self._verdict(claim, finding, room_mm, self.plan.procedure.caution_band_mm)
 
     def _length(self, claim: str, finding: FindingRecord) -> None:
@@ -214,6 +240,17 @@ class FindingChecker:
         walk = walk_voxels(self.truth.entry_lps_mm, self.truth.axis_end_lps_mm, mask.grid)
         crossed_mm = float(np.sum((walk.to_mm - walk.from_mm)[walk.inside(mask)]))
         self.book.close(f"{claim}.measured", finding.measured, crossed_mm, ROUNDING + 1e-4)
+
+    def _bore(self, claim: str, finding: FindingRecord) -> None:
+        self.book.close(f"{claim}.required", finding.required, 0.0, 0.0)
+
+    def _artefact(self, claim: str, finding: FindingRecord) -> None:
+        check_artefact_finding(
+            claim, finding, self.path, self.around.structures, self.truth.radius_mm, self.book
+        )
+
+    def _metal(self, claim: str, finding: FindingRecord) -> None:
+        check_metal_finding(claim, finding, self.path, self.plan.target.tolerance_mm, self.book)
 
     def _same_verdict(self, claim: str, finding: FindingRecord, needed: Verdict) -> None:
         self.book.rule(

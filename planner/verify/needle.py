@@ -8,6 +8,7 @@ from planner.geometry import Mask
 from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument, TrajectoryRecord
 from planner.model import Protocol, Verdict
+from planner.verify.artefact import tip_cost
 from planner.verify.exact import room_to_cuts_mm, room_to_faces_mm, walk_voxels
 from planner.verify.findings import (
     ANGLE_TOL_DEG,
@@ -19,7 +20,9 @@ from planner.verify.findings import (
     angle_deg,
     gap_mm,
 )
+from planner.verify.inputs import CONTACT_MM
 from planner.verify.ledger import Ledger
+from planner.verify.metal_findings import VOID
 
 COST_TOL = 1e-6
 NORMAL_TOL_DEG = 45.0
@@ -144,13 +147,17 @@ def check_cost(
         "approach": protocol.weights.approach,
         "skin_incidence": protocol.weights.skin_incidence,
     }
+    tip_term = tip_cost(plan, truth.b0_deg)
+    if tip_term is not None:
+        weights["needle_artefact"] = protocol.weights.needle_artefact
     claimed = trajectory.cost_terms
     book.rule("cost_terms", sorted(claimed), sorted(weights), set(claimed) == set(weights))
     terms = {
         "length": truth.length_mm / plan.needle.length_mm,
         "approach": _approach_cost(protocol, truth),
         "skin_incidence": truth.skin_normal_deg / protocol.max_skin_angle.value,
-        "clearance": _clearance_cost(protocol, truth, around),
+        "clearance": _clearance_cost(protocol, trajectory, truth, around),
+        **({} if tip_term is None else {"needle_artefact": tip_term}),
     }
     for name, term in terms.items():
         # The search takes the clearance as it is reported, rounded down.
@@ -174,12 +181,20 @@ def _approach_cost(protocol: Protocol, truth: Recomputed) -> float:
     return float(np.sqrt(sum(d * d for d in off_deg))) / FULL_APPROACH_COST_DEG
 
 
-def _clearance_cost(protocol: Protocol, truth: Recomputed, around: Surroundings) -> float:
+def _clearance_cost(
+    protocol: Protocol, trajectory: TrajectoryRecord, truth: Recomputed, around: Surroundings
+) -> float:
     costs = [0.0]
     for name, margin_mm in around.margins_mm.items():
         if margin_mm is not None:
             fall_mm = max(protocol.clear_at.value - margin_mm, LEAST_CLEAR_ROOM_MM)
-            costs.append(1.0 - (truth.clearance_mm(name) - margin_mm) / fall_mm)
+            room_mm = truth.clearance_mm(name)
+            if around.is_displaced(name):
+                room_mm = min(room_mm, trajectory.clearance_mm.get(name, -np.inf))
+            costs.append(1.0 - (room_mm - margin_mm) / fall_mm)
+    if around.metal is not None:
+        void_mm = trajectory.clearance_mm.get(VOID, -np.inf)
+        costs.append(1.0 - (void_mm - CONTACT_MM) / LEAST_CLEAR_ROOM_MM)
     return max(costs)
 
 

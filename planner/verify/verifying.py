@@ -24,6 +24,8 @@ from planner.verify.inputs import (
     check_structures,
 )
 from planner.verify.ledger import Ledger
+from planner.verify.metal import metal_truth
+from planner.verify.mr_inputs import check_implants, check_mr
 from planner.verify.paths import check_trajectory
 from planner.verify.report import VerificationReport
 
@@ -74,6 +76,8 @@ def verify_plan(
     check_procedure(plan, protocol, book)
     check_structures(plan, structures, protocol, book)
     check_body(plan, found.mask, found.source, book)
+    check_mr(plan, volume, book)
+    check_implants(plan, structures, book)
     _check_search(plan, book)
     allow_bone = plan.options.get("allow_bone")
     margins_mm = {
@@ -93,6 +97,7 @@ def verify_plan(
         protocol=protocol,
         required_mm=_required_classes(plan, protocol),
         b0_direction_lps=_b0_of(plan, volume),
+        metal=metal_truth(plan, structures),
     )
     for place, trajectory in enumerate(plan.trajectories, start=1):
         book.trajectory = place
@@ -104,8 +109,8 @@ def verify_plan(
     book.skip("words, explanation and warnings (text)")
     book.skip("whether a better path exists, Pareto-optimality, and counts of rejected candidates")
     book.skip("whether an entry lies on the table")
-    if any(t.needle_artefact for t in plan.trajectories):
-        book.skip("the size of the needle's artefact")
+    if around.metal is not None:
+        book.skip("how much more than the metal's dipoles the plan allows for; advice")
     book.skip("the skin normal of an entry beside the end of the image")
     return book.report()
 
@@ -205,6 +210,6 @@ def _required_classes(plan: PlanDocument, protocol: Protocol | None) -> dict[str
 def _b0_of(plan: PlanDocument, volume: Volume) -> FloatArray | None:
     """Direction of the main field from the image's header, or else from the plan."""
     stated = volume.source.mr.get("b0_direction_lps")
-    if stated is None and plan.mr is not None:
-        stated = plan.mr.b0_direction_lps
+    if plan.mr is not None:
+        stated = (plan.mr.guidance or plan.mr).b0_direction_lps
     return None if stated is None else np.asarray(stated, dtype=np.float64)
