@@ -14,12 +14,23 @@ from planner.model.mr_results import Bore
 
 def bore_room_mm(
     bore: Bore, entry_lps_mm: FloatArray, tip_lps_mm: FloatArray, needle_length_mm: float
-) -> float:
+) -> FloatArray:
     """Least room (mm) between the handle's end and the wall, clearance taken off.
 
     The handle's end is farthest out when the tip is at the skin: then it is the whole
     needle and the handle above the entry. It comes in along the axis, and the distance
     from the bore's axis is convex along a line, so the two ends decide.
+
+    Parameters
+    ----------
+    bore : Bore
+    entry_lps_mm, tip_lps_mm : (..., 3)
+    needle_length_mm : float
+
+    Returns
+    -------
+    (...)
+        Negative where the handle does not fit.
 
     Raises
     ------
@@ -28,10 +39,15 @@ def bore_room_mm(
     """
     if bore.centre_lp_mm is None:
         raise ValueError("the centre of the bore is not known")
-    inward = np.asarray(tip_lps_mm, float) - np.asarray(entry_lps_mm, float)
-    length = float(np.linalg.norm(inward))
+    entry = np.asarray(entry_lps_mm, float)
+    inward = np.asarray(tip_lps_mm, float) - entry
+    length = np.linalg.norm(inward, axis=-1, keepdims=True)
     out = -inward / length
-    outside = np.array([needle_length_mm, needle_length_mm - length]) + bore.handle_mm
-    ends = np.asarray(entry_lps_mm, float) + outside[:, None] * out
-    away = ends[:, :2] - np.asarray(bore.centre_lp_mm)
-    return float(bore.radius_mm - bore.clearance_mm - np.linalg.norm(away, axis=1).max())
+    whole, left = needle_length_mm + bore.handle_mm, needle_length_mm - length + bore.handle_mm
+    farthest = np.maximum(*(_off_axis(entry + reach * out, bore) for reach in (whole, left)))
+    return np.asarray(bore.radius_mm - bore.clearance_mm - farthest)
+
+
+def _off_axis(points_lps_mm: FloatArray, bore: Bore) -> FloatArray:
+    away = points_lps_mm[..., :2] - np.asarray(bore.centre_lp_mm)
+    return np.asarray(np.linalg.norm(away, axis=-1))

@@ -48,9 +48,8 @@ class CutMetal:
         """UNKNOWN for a path within reach of as much metal again beyond the edge."""
         found = []
         for name, index, reach_mm in self._parts:
-            gap_mm = float(
-                index.closest_approach(axis.entry_lps_mm, axis.end_lps_mm).distance_mm[0]
-            )
+            nearest = index.closest_approach(axis.entry_lps_mm, axis.end_lps_mm)
+            gap_mm = float(nearest.distance_mm[0])
             if not gap_mm >= reach_mm:
                 found.append(
                     Finding(

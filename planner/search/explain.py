@@ -29,7 +29,7 @@ from planner.search.evaluate import (
     path_is_in_body,
     shaft_is_free,
 )
-from planner.search.limits import IMAGE_END, Limit
+from planner.search.limits import BORE, IMAGE_END, Limit
 from planner.search.target_place import mixed_up_frames
 
 _MAY_BE_AIMED_AT = ("lesion", "joint", "disc", None)
@@ -188,6 +188,7 @@ def _explain_limit(
             "a skin angle limit {x:g}° larger would open a path",
             question.protocol.max_skin_angle.value,
         ),
+        BORE: ("a bore wider by {x:g} mm to each side would open a path", 0.0),
     }
     opens_at = current = None
     text = f"'{name}' removes {_paths(removed)}; {_alone(alone)}"

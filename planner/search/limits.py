@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from planner.geometry.angles import needle_angles_deg
 from planner.geometry.frames import FloatArray
 from planner.model import Needle, Protocol
+from planner.model.mr_results import Bore
+from planner.physics.bore import bore_room_mm
 from planner.search.batch import AxisBatch
 
 TABLE_FACING_COSINE = 0.5
 """Skin that faces the table to within 60 degrees lies on it."""
+BORE = "bore"
 IMAGE_END = "image_end"
 """Rejects places on the body's outline where the image ends: padding, cuts, too little air."""
 
@@ -46,6 +49,7 @@ def axis_limits(
     down_lps: FloatArray | None,
     forbidden: NDArray[np.bool_] | None,
     is_image_end: NDArray[np.bool_] | None = None,
+    bore: Bore | None = None,
 ) -> tuple[Limit, ...]:
     """All limits of the axis, in the order in which they are reported."""
     skin = np.ones(len(batch), dtype=bool) if is_image_end is None else ~is_image_end
@@ -59,6 +63,8 @@ def axis_limits(
         limits.append(_table(batch, needle, down_lps, skin))
     if forbidden is not None:
         limits.append(_never("forbidden_entry", forbidden))
+    if bore is not None and bore.centre_lp_mm is not None:
+        limits.append(_bore(batch, needle, bore))
     return tuple(limits)
 
 
@@ -141,6 +147,11 @@ def _skin_angle(batch: AxisBatch, protocol: Protocol) -> Limit:
         shortfall=np.maximum(angle - largest, 0.0),
         unit="degrees",
     )
+
+
+def _bore(batch: AxisBatch, needle: Needle, bore: Bore) -> Limit:
+    room = bore_room_mm(bore, batch.entry_lps_mm, np.asarray(batch.tip_lps_mm), needle.length_mm)
+    return Limit(constraint=BORE, ok=room >= 0.0, shortfall=np.maximum(-room, 0.0), unit="mm")
 
 
 def _table(

@@ -56,9 +56,9 @@ from planner.safety.metal_findings import (
     target_shift,
 )
 from planner.safety.obstacles import Obstacles
+from planner.search.limits import BORE
 
 ARTEFACT = "needle_artefact"
-BORE = "bore"
 WATCHED = ("nerve", "vessel", "spinal_canal")
 """Classes whose distance to the needle a person wants to see on the image."""
 
@@ -274,7 +274,7 @@ class MrPhysics:
         note = "where the axis of the bore runs in the patient is not known: --bore RADIUS@L,P"
         if self.bore.centre_lp_mm is not None:
             length = self._needle.length_mm
-            room = bore_room_mm(self.bore, axis.entry_lps_mm, axis.tip_lps_mm, length)
+            room = float(bore_room_mm(self.bore, axis.entry_lps_mm, axis.tip_lps_mm, length))
             verdict = Verdict.PASS if room >= 0.0 else Verdict.FAIL
             note = "room between handle and bore while the needle goes in, clearance taken off"
         return room, (

@@ -188,6 +188,7 @@ class PlanningSession:
                 down_lps=self.options.table_side.down_lps(self.volume.source.patient_position),
                 forbidden=forbidden,
                 is_image_end=is_image_end,
+                bore=self.physics.bore,
             )
             found = evaluate(batch, limits, traced, self._walker, self.needle, progress)
         with clock.stage("rank"):
