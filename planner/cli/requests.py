@@ -64,16 +64,20 @@ def checked_request(
         target = parse_target(settings.target, settings.frame)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--target'") from error
+    bore = None if settings.bore is None else _bore(settings.bore)
     from planner.io import parse_role
+    from planner.physics.materials import candidate_materials
     from planner.protocols import load_protocol, parse_needle
 
+    for material in settings.implants.values():
+        candidate_materials(material)
     roles = {**dict.fromkeys(settings.implants, "implant"), **settings.roles}
     return PlanRequest(
         settings=settings,
         target=target,
         protocol=load_protocol(settings.procedure, settings.procedure_dir),
         needle=None if settings.needle is None else parse_needle(settings.needle),
-        bore=None if settings.bore is None else _bore(settings.bore),
+        bore=bore,
         roles=dict(parse_role(f"{name}={role}") for name, role in roles.items()),
     )
 

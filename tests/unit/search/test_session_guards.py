@@ -60,7 +60,9 @@ class TestOptions:
             ({"throw_mm": -1.0}, "throw_mm"),
             ({"procedure": "no_such_thing"}, "no_such_thing"),
             ({"forbidden_entry": ["no mask"]}, "no such structure"),
-            ({"mr": {"field_t": 3}}, "MR acquisition"),
+            ({"mr": {"field_t": 300}}, "out of range"),
+            ({"mr": {"fieldstrength": 3}}, "unknown MR value"),
+            ({"implants": {"nerve": "titanium"}}, "no implant"),
         ],
     )
     def test_what_cannot_be_meant_is_refused(self, scene, options, match):

@@ -38,6 +38,7 @@ from planner.model import (
     Verdict,
     verdict_of_margin,
 )
+from planner.physics import acquisition_of
 from tests.grids import ORIENTED_AXES
 
 SPACING_KJI_MM = (4.0, 0.5, 0.5)
@@ -236,8 +237,9 @@ def make_result(
         for rank, path in enumerate(paths, start=1)
     )
     n = len(entries) + 2
+    volume = make_volume(grid)
     return PlanResult(
-        volume=make_volume(grid),
+        volume=volume,
         structures=structures,
         protocol=protocol,
         needle=needle,
@@ -273,6 +275,7 @@ def make_result(
         options={"top": 3, "entry_spacing_mm": 2.0, "forbidden_entry": [], "allow_bone": None},
         body=body,
         body_source="structure:trunk",
+        acquisitions=(acquisition_of(volume.source.mr, grid, {"b0": "bore"}),),
     )
 
 

@@ -50,6 +50,7 @@ NOT_A_CLAIM = {
     # A needle's name and material, a target's name.
     "needle.name",
     "needle.material",
+    "needle.inner_diameter_mm",  # of the artefact, which is not known here
     "target.name",
     # Of the closed vocabulary only one value exists.
     "schema",
