@@ -112,7 +112,7 @@ class PlanSettings(BaseModel):
         for key in ("label_names", "procedure_dir"):
             path = getattr(self, key)
             values[key] = None if path is None else path.name
-        for key in ("target", "procedure"):
+        for key in ("target", "procedure", "needle"):
             values[key] = _without_folder(values[key])
         return values
 

@@ -172,7 +172,11 @@ def plan(
         ),
     ] = None,
     needle: Annotated[
-        str | None, typer.Option(metavar="GAUGE-LENGTH", help="For example 22G-90.")
+        str | None,
+        typer.Option(
+            metavar="GAUGE-LENGTH",
+            help="For example 22G-90 or 22G-90:steel; or FILE.toml#NAME, a needle of your own.",
+        ),
     ] = None,
     throw_mm: Annotated[
         float | None,

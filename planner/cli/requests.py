@@ -67,7 +67,7 @@ def checked_request(
     bore = None if settings.bore is None else _bore(settings.bore)
     from planner.io import parse_role
     from planner.physics.materials import candidate_materials
-    from planner.protocols import load_protocol, parse_needle
+    from planner.protocols import load_protocol, named_needle
 
     for material in settings.implants.values():
         candidate_materials(material)
@@ -76,7 +76,7 @@ def checked_request(
         settings=settings,
         target=target,
         protocol=load_protocol(settings.procedure, settings.procedure_dir),
-        needle=None if settings.needle is None else parse_needle(settings.needle),
+        needle=None if settings.needle is None else named_needle(settings.needle),
         bore=bore,
         roles=dict(parse_role(f"{name}={role}") for name, role in roles.items()),
     )

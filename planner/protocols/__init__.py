@@ -7,7 +7,7 @@ from planner.protocols.loading import (
     load_protocol,
     read_protocol,
 )
-from planner.protocols.needles import load_needles, needle_catalogue, parse_needle
+from planner.protocols.needles import load_needles, named_needle, needle_catalogue, parse_needle
 
 __all__ = [
     "EVIDENCE_LEGEND",
@@ -15,6 +15,7 @@ __all__ = [
     "describe_protocol",
     "list_protocols",
     "load_needles",
+    "named_needle",
     "load_protocol",
     "needle_catalogue",
     "parse_needle",

@@ -118,6 +118,33 @@ def load_needles(path: str | Path) -> dict[str, Needle]:
     }
 
 
+def named_needle(text: str) -> Needle:
+    """A needle of the catalogue (``"22G-90"``), or of a user's file (``"own.toml#NAME"``).
+
+    The name may be left out where the file has one needle.
+
+    Raises
+    ------
+    ConfigError
+        If the file or the name cannot be used.
+    """
+    path, _, name = text.partition("#")
+    if not path.lower().endswith(".toml"):
+        return parse_needle(text)
+    own = load_needles(path)
+    if name in own:
+        return own[name]
+    if not name and len(own) == 1:
+        return next(iter(own.values()))
+    raise ConfigError(
+        "no such needle in the file" if name else "the file has several needles",
+        seen=name or None,
+        needed=", ".join(own),
+        where=Path(path).name,
+        fix=f"Say which: {Path(path).name}#NAME.",
+    )
+
+
 @functools.cache
 def needle_catalogue() -> NeedleCatalogue:
     """The catalogue that ships with the package."""

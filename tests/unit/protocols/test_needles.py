@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from planner.errors import ConfigError
-from planner.protocols import load_needles, needle_catalogue, parse_needle
+from planner.protocols import load_needles, named_needle, needle_catalogue, parse_needle
 
 # Outer diameters of PHYSICS facts B2, written out a second time on purpose.
 OUTER_DIAMETER_MM = {
@@ -114,3 +114,29 @@ def test_wrong_own_needles_are_refused(tmp_path, old, new):
     file.write_text(OWN.replace(old, new))
     with pytest.raises(ConfigError):
         load_needles(file)
+
+
+OWN = """schema = "needles/1"
+[needles.coax]
+outer_diameter_mm = 1.5
+inner_diameter_mm = 1.3
+length_mm = 130
+material = "nitinol"
+evidence = "M: label"
+"""
+
+
+def test_a_needle_of_ones_own_is_named_by_file_and_name(tmp_path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(OWN)
+    assert named_needle(f"{file}#coax") == named_needle(str(file))
+    assert named_needle(f"{file}#coax").inner_diameter_mm == 1.3
+    assert named_needle("22G-90") == parse_needle("22G-90")
+
+
+@pytest.mark.parametrize("name", ["#other", ""])
+def test_a_name_that_is_not_in_the_file_is_refused(tmp_path, name) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(OWN + OWN.split("\n", 1)[1].replace("coax", "thin"))
+    with pytest.raises(ConfigError, match="coax, thin"):
+        named_needle(f"{file}{name}")
