@@ -116,7 +116,7 @@ def test_wrong_own_needles_are_refused(tmp_path, old, new):
         load_needles(file)
 
 
-OWN = """schema = "needles/1"
+COAX = """schema = "needles/1"
 [needles.coax]
 outer_diameter_mm = 1.5
 inner_diameter_mm = 1.3
@@ -128,7 +128,7 @@ evidence = "M: label"
 
 def test_a_needle_of_ones_own_is_named_by_file_and_name(tmp_path) -> None:
     file = tmp_path / "own.toml"
-    file.write_text(OWN)
+    file.write_text(COAX)
     assert named_needle(f"{file}#coax") == named_needle(str(file))
     assert named_needle(f"{file}#coax").inner_diameter_mm == 1.3
     assert named_needle("22G-90") == parse_needle("22G-90")
@@ -137,6 +137,6 @@ def test_a_needle_of_ones_own_is_named_by_file_and_name(tmp_path) -> None:
 @pytest.mark.parametrize("name", ["#other", ""])
 def test_a_name_that_is_not_in_the_file_is_refused(tmp_path, name) -> None:
     file = tmp_path / "own.toml"
-    file.write_text(OWN + OWN.split("\n", 1)[1].replace("coax", "thin"))
+    file.write_text(COAX + COAX.split("\n", 1)[1].replace("coax", "thin"))
     with pytest.raises(ConfigError, match="coax, thin"):
         named_needle(f"{file}{name}")
