@@ -9,6 +9,7 @@ from planner.errors import PlannerWarning
 from planner.model import PlanResult
 from planner.progress import ProgressCallback, no_progress
 from planner.report.files import make_folder, write_png
+from planner.report.mr_figure import metal_figure, metal_pictures
 from planner.report.panel import panel_figure
 from planner.report.panel_view import panel_scene
 from planner.report.skin_view import skin_figures
@@ -25,6 +26,8 @@ def write_figures(
 ) -> list[Path]:
     """The PNG files written: one panel per top path, then the skin in two colourings.
 
+    A path beside metal has a second picture of the field and its zones.
+
     Parameters
     ----------
     result : PlanResult
@@ -37,7 +40,8 @@ def write_figures(
     Returns
     -------
     list of Path
-        ``path_01.png`` ..., ``skin_clearance.png``, ``skin_rejection.png``. Each
+        ``path_01.png`` ..., ``path_01_mr.png`` after each where metal shifts or hides
+        the image near the path, ``skin_clearance.png``, ``skin_rejection.png``. Each
         file appears whole or not at all.
 
     Raises
@@ -58,9 +62,13 @@ def write_figures(
     written = []
     report(STAGE, 0.0)
     scene = panel_scene(result)
+    metal = metal_pictures(scene)
     for done, path in enumerate(paths, start=1):
         figure = panel_figure(scene, path)
         written.append(write_png(figure, out_dir / f"path_{path.rank:02d}.png"))
+        beside_metal = None if metal is None else metal_figure(metal, path)
+        if beside_metal is not None:
+            written.append(write_png(beside_metal, out_dir / f"path_{path.rank:02d}_mr.png"))
         report(STAGE, done / n_steps)
     try:
         for name, figure in skin_figures(result, top=max(top, 0)).items():

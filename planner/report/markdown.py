@@ -9,6 +9,7 @@ from pathlib import PurePath
 import planner
 from planner.geometry.digest import volume_sha256
 from planner.model import Clearance, PlanResult, StructureRole, Trajectory
+from planner.report import mr_text
 from planner.report.style import BANNER, plain
 from planner.report.text import (
     explanation_texts,
@@ -46,6 +47,7 @@ _ENTITIES = {
 _MARKUP = re.compile(r"[\\|`*\[\]~!]|(?<!\w)_|_(?!\w)|(?<!&)#")
 _LIST_MARK = re.compile(r"^(\d*)([-+=.)](?=\s|$|[-+=]))")
 _CLEARANCE_COLUMNS = ("Structure", "Clearance mm", "Required mm", "Room mm", "Verdict")
+_SWEPT_COLUMNS = (*_CLEARANCE_COLUMNS, "To the mask as drawn mm")
 _NOTHING_MEASURED = (
     "**No clearance was measured: no structure to avoid was given, so nothing was kept clear of.**"
 )
@@ -98,6 +100,7 @@ def report_markdown(result: PlanResult, figures: Sequence[PurePath]) -> str:
     if result.warnings:
         parts += ["## Warnings", _markdown_list(warning_texts(result))]
     parts += _search_section(result)
+    parts += _mr_sections(result)
     parts += _structure_section(result)
     parts += _figure_section(figures)
     parts += _identity_section(result)
@@ -175,52 +178,51 @@ def _path_sections(result: PlanResult) -> list[str]:
         else:
             parts.append("No open finding.")
         rows = [_clearance_row(path, item) for item in ranked_clearances(path)]
-        parts.append(_table([_CLEARANCE_COLUMNS, *rows]) if rows else _NOTHING_MEASURED)
-        parts += _mr_parts(path)
+        columns = _CLEARANCE_COLUMNS if path.metal is None else _SWEPT_COLUMNS
+        parts.append(_table([columns, *rows]) if rows else _NOTHING_MEASURED)
+        parts += _mr_parts(result, path)
     return parts
 
 
-def _mr_parts(path: Trajectory) -> list[str]:
-    """Scan planes to type in, and the needle's artefact."""
-    rows = [
-        (
-            plane.name,
-            _escaped(plane.orientation),
-            point_text(plane.centre_lps_mm),
-            "(" + ", ".join(number(float(v), 4) for v in plane.normal_lps) + ")",
-            f"{plane.field_of_view_mm:.0f}",
-            plane.readout_reason,
-        )
-        for plane in path.scan_planes
-    ]
-    columns = (
-        "Scan plane",
-        "Orientation",
-        "Centre LPS mm",
-        "Normal LPS",
-        "Field of view mm",
-        "Readout",
-    )
-    parts = [_table([columns, *rows])] if rows else []
-    artefact = path.artefact
-    if artefact is not None:
-        parts.append(
-            f"Needle artefact ({artefact.material}, {artefact.b0_angle_deg:.0f}° to B0): shaft "
-            f"{artefact.width_mm:.1f} mm wide (count with {artefact.width_max_mm:.1f}), tip seen "
-            f"{artefact.tip_overshoot_mm:.1f} mm too far (count with {artefact.tip_max_mm:.1f})."
-        )
+def _mr_parts(result: PlanResult, path: Trajectory) -> list[str]:
+    """What MR physics says of a path, other sequences, and the scan planes to type in."""
+    facts = [f"**{label}:** {_escaped(text)}" for label, text in mr_text.path_facts(result, path)]
+    parts = [_markdown_list(facts, escape=False)] if facts else []
+    parts += _rows(mr_text.ADVICE_COLUMNS, mr_text.advice_rows(path))
+    return parts + _rows(mr_text.PLANE_COLUMNS, mr_text.plane_rows(path))
+
+
+def _mr_sections(result: PlanResult) -> list[str]:
+    """Each acquisition with the source of every value, and how the metal entered."""
+    parts = []
+    for index, acquisition in enumerate(result.acquisitions):
+        parts.append(f"## {mr_text.acquisition_title(index)}")
+        parts += _rows(mr_text.ACQUISITION_COLUMNS, mr_text.acquisition_rows(acquisition))
+        problems = mr_text.problem_texts(acquisition)
+        if problems:
+            parts += ["Problems:", _markdown_list(problems)]
+    if result.implants:
+        parts.append("## Implants")
+        parts += _rows(mr_text.IMPLANT_COLUMNS, mr_text.implant_rows(result.implants))
     return parts
+
+
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of plain texts, or nothing where there is no row."""
+    escaped = [[_escaped(cell) for cell in row] for row in rows]
+    return [_table([columns, *escaped])] if rows else []
 
 
 def _clearance_row(path: Trajectory, item: Clearance) -> tuple[str, ...]:
     measured, required = compared(item.clearance_mm, item.required_mm)
-    return (
+    row = (
         _escaped(item.structure),
         measured,
         required,
         number(item.clearance_mm - item.required_mm, 2),
         clearance_verdict(path, item).upper(),
     )
+    return row if path.metal is None else (*row, mr_text.drawn_text(path, item))
 
 
 def _search_section(result: PlanResult) -> list[str]:

@@ -16,6 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from planner.model import PlanResult, Trajectory
+from planner.report.mr_needle import artefact_handles
+from planner.report.mr_text import distance_note
 from planner.report.panel_text import HEIGHT_PX as TEXT_HEIGHT_PX
 from planner.report.panel_text import WIDTH_PX as TEXT_WIDTH_PX
 from planner.report.panel_text import draw_text
@@ -135,6 +137,7 @@ def _draw_footer(
         handles.append(
             Line2D([], [], color="white", linestyle=":", linewidth=1.6, label="required margin")
         )
+    handles += artefact_handles(trajectory)
     if trajectory.clearances:
         handles += [
             _point("closest point", "white", "black"),
@@ -155,7 +158,7 @@ def _draw_footer(
         handles=handles,
         loc="center",
         bbox_to_anchor=(0.5, 72 / HEIGHT_PX),
-        ncol=min(6, (len(handles) + 1) // 2) if len(handles) > 8 else len(handles),
+        ncol=min(8, (len(handles) + 1) // 2) if len(handles) > 8 else len(handles),
         fontsize=12.5,
         facecolor="#3a3a3a",
         labelcolor="white",
@@ -167,8 +170,7 @@ def _draw_footer(
     figure.text(
         30 / WIDTH_PX,
         16 / HEIGHT_PX,
-        f"series {drawable(series)}    distances in mm from the needle's surface to the voxels of "
-        "the masks given",
+        f"series {drawable(series)}    {distance_note(trajectory)}",
         fontsize=10.5,
         color="#444444",
         va="center",

@@ -15,6 +15,7 @@ from planner.geometry.frames import FloatArray
 from planner.geometry.sampling import nearest_voxels
 from planner.model import PlanResult, StructureRole, Trajectory
 from planner.report.body import body_of
+from planner.report.mr_needle import draw_artefact
 from planner.report.panel_marks import IN_PLANE_MM, THIN_HALO, draw_marks
 from planner.report.reslice import PlaneSpec, reslice
 from planner.report.style import (
@@ -185,6 +186,7 @@ def _draw_needle(axes: Any, result: PlanResult, trajectory: Trajectory, view: Vi
     if has_corridor(trajectory):
         margin_mm = ranked_clearances(trajectory)[0].required_mm
         _draw_corridor(axes, capsule_outline(entry, end, radius_mm + margin_mm))
+    draw_artefact(axes, plane, trajectory, is_along=view.is_along)
     if not view.is_along:
         _solid(axes, capsule_outline(tip, tip, radius_mm), "white")
         return

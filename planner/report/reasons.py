@@ -19,6 +19,11 @@ ORDER = (Verdict.UNKNOWN, Verdict.FAIL, Verdict.CAUTION)
 NAMES_SHOWN, NAME_CHARACTERS = 3, 26
 _MISSING = "missing_structure"
 _COVERAGE = "coverage"
+_MR = {
+    "needle_artefact": "the needle's artefact may hide, so that MR does not show how near it is,",
+    "mr_unknown": "the image cuts metal whose field beyond is not known, the path comes near:",
+}
+"""Distances that are not a clearance from the needle: what they say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,7 @@ def _kind(finding: Finding) -> tuple[object, ...]:
     if finding.constraint == _MISSING or (finding.constraint == _COVERAGE):
         return (*same, finding.structure is None)
     if _is_clearance(finding):
-        return (finding.verdict, "clearance")
+        return (finding.verdict, finding.constraint if finding.constraint in _MR else "clearance")
     # Of a kind that has no sentence of its own here, only findings alike but for the structure.
     return (*same, finding.measured, finding.required, finding.note)
 
@@ -142,11 +147,14 @@ def _clearances_text(group: Sequence[Finding]) -> str:
         for name, f in least.items()
         if f.measured is not None and f.required is not None
     ]
-    what = {
-        Verdict.CAUTION: "only just clear of",
-        Verdict.FAIL: "too near to",
-        Verdict.UNKNOWN: "distance not known to",
-    }[group[0].verdict]
+    what = (
+        _MR.get(group[0].constraint)
+        or {
+            Verdict.CAUTION: "only just clear of",
+            Verdict.FAIL: "too near to",
+            Verdict.UNKNOWN: "distance not known to",
+        }[group[0].verdict]
+    )
     return f"{what} {listed(texts, NAMES_SHOWN)}"
 
 

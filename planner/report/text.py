@@ -15,6 +15,7 @@ from planner.model import (
     Trajectory,
     Verdict,
 )
+from planner.report.mr_text import not_checked_mr, summary_facts
 from planner.report.reasons import ORDER, reasons, unknown_reasons
 from planner.report.style import BANNER, VERDICT_MEANING, plain, shortened
 from planner.report.views import ranked_clearances
@@ -33,7 +34,6 @@ _NOT_MODELLED = (
     "bending of the needle, breathing and other motion, and errors of registration, "
     "navigation and segmentation: none of them is in the clearances",
 )
-_MR_CHECKS = ("mr_", "susceptibility", "needle_artefact", "distortion")
 _TERMINAL_WIDTH, _TERMINAL_WIDTH_NAME = 100, 28
 _NAMES_SHOWN = 4
 _REMOVED = "removed:"
@@ -58,7 +58,10 @@ def summary_text(result: PlanResult) -> str:
         lines += _wrapped(text, first=f"{label:<11}", other=" " * 11)
     if result.trajectories:
         best = result.trajectories[0]
-        lines += ["", *_wrapped(f"Path {best.rank}: {plain(best.words)}"), ""]
+        lines += ["", *_wrapped(f"Path {best.rank}: {plain(best.words)}")]
+        for label, text in summary_facts(result, best):
+            lines += _wrapped(text, first=f"  {label:<9}", other=" " * 11)
+        lines.append("")
         lines += _terminal_table(result.trajectories)
     else:
         lines += ["", "NO PATH FOUND.", *_bullets(explanation_texts(result))]
@@ -94,9 +97,7 @@ def not_checked_texts(result: PlanResult) -> list[str]:
         "gas inside the body (bowel, lung): it counts as body, so a path through it is not "
         "refused unless a mask to avoid covers it"
     )
-    checked = {f.constraint for t in result.trajectories for f in t.findings}
-    if not any(c.startswith(_MR_CHECKS) for c in checked):
-        texts.append("MR distortion near metal and the needle's own artefact")
+    texts += not_checked_mr(result)
     texts += [plain(text) for text in result.protocol.not_checked]
     soft = [use for use in result.uses if not use.hard and _is_obstacle(result, use.name)]
     bones = [plain(use.name) for use in soft if use.role == StructureRole.BONE]

@@ -81,10 +81,12 @@ def _target_at_fault(
     """The obstacles that the tip itself would be in, or too near to, whatever the entry."""
     tip = np.asarray(question.batch.tip_lps_mm[0])
     found = []
-    for item in question.traced:
-        obstacle = item.obstacle
-        if not bool(fails[obstacle.constraint].all()):
-            continue
+    at_fault = [t.obstacle for t in question.traced if bool(fails[t.obstacle.constraint].all())]
+    void = [o for o in at_fault if o.constraint == MR_VOID]
+    in_void = any(bool(o.structure.mask.contains(tip)) for o in void)
+    for obstacle in at_fault:
+        if in_void and obstacle.drawn is not None and not bool(obstacle.drawn.contains(tip)):
+            continue  # in the void everything may be displaced to anywhere
         if bool(obstacle.structure.mask.contains(tip)):
             found += _target_inside(question, obstacle, tip)
         else:
