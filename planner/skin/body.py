@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import MaskError
-from planner.geometry import Mask, Volume
+from planner.geometry import Grid, Mask, Volume
 from planner.skin.ct import ct_body
+from planner.skin.end_words import FACES, cut_words
 from planner.skin.ends import (
     Constants,
     Measured,
@@ -23,8 +24,6 @@ from planner.skin.mr import mr_body
 from planner.skin.padding import Imaged, circle_of_ct, imaged_region
 
 MIN_BODY_MM3 = 2e4
-FACES = ("k0", "k1", "j0", "j1", "i0", "i1")
-"""Names of the volume's faces: first and last index of each axis."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -123,7 +122,7 @@ def find_body(volume: Volume) -> BodyMask:
         unsure_mm3=found.unsure_mm3,
         body_frac=float(np.count_nonzero(inside & seen)) / max(int(np.count_nonzero(seen)), 1),
         cut_faces=cut,
-        warnings=found.warnings + _constant_air_warning(measured) + _cut_warning(cut),
+        warnings=found.warnings + _constant_air_warning(measured) + _cut_warning(cut, volume.grid),
     )
 
 
@@ -222,7 +221,7 @@ def _constant_air_warning(measured: Measured) -> tuple[str, ...]:
     )
 
 
-def _cut_warning(cut: tuple[str, ...]) -> tuple[str, ...]:
+def _cut_warning(cut: tuple[str, ...], grid: Grid) -> tuple[str, ...]:
     if not cut:
         return ()
-    return (f"the image cuts the body at {', '.join(cut)}: no skin entry there",)
+    return (f"the image cuts the body at {cut_words(cut, grid)}: no skin entry there",)

@@ -36,6 +36,40 @@ QUOTED = [
     ("search", "margin + 3 mm", "safety.obstacles._ROOM_OVER_MARGIN_MM", 3.0),
     ("search", "under 0.01 mm", "safety.obstacles.CONTACT_MM", 0.01),
     ("search", "at most 2000", "search.explain._EXACT_LOOKS", 2000),
+    ("search", "within 15 mm head", "search.midline._WINDOWS_MM", (15.0, 30.0)),
+    ("search", "else within 30 mm", "search.midline._WINDOWS_MM", (15.0, 30.0)),
+    ("search", "within 10 mm of the level", "search.midline._BODY_WINDOW_MM", 10.0),
+    ("search", "at least 4 mm of imaged air", "search.midline._LEAST_AIR_MM", 4.0),
+    ("search", "centroid agree to 10 mm", "search.midline._MOST_SKEW_MM", 10.0),
+    ("skin", "For 18 thresholds", "skin.air.N_THRESHOLDS", 18),
+    ("skin", "(ln 1.9)", "skin.air.MIN_LOG_STEP", 1.9),
+    ("skin", "noise-corrected limit of 1.6", "skin.air.MIN_CONTRAST", 1.6),
+    ("skin", "within 80 % of the best", "skin.air.NEAR_BEST_FRAC", 0.8),
+    ("skin", "a threshold three times higher", "skin.air.UNSURE_FACTOR", 3.0),
+    ("skin", "more than 3.5 mm", "skin.mr.UNSURE_MM", 3.5),
+    ("skin", "(`air.py`), at 5 mm", "skin.mr.AIR_SEARCH_MM", 5.0),
+    ("skin", "(`outline.py`), at 2.5 mm", "skin.image.COARSE_MM", 2.5),
+    ("skin", "opening by 6 mm", "skin.outline.THIN_MM", 6.0),
+    ("skin", "from 14 mm inside", "skin.refine.BAND_INSIDE_MM", 14.0),
+    ("skin", "to 4 mm outside", "skin.refine.BAND_OUTSIDE_MM", 4.0),
+    ("skin", "begins at 20 %", "skin.mr.BODY_LEVEL_FRAC", 0.2),
+    ("skin", "at least 3.5 noise widths", "skin.mr.NOISE_SIGMAS", 3.5),
+    ("skin", "sheets under 4.5 mm", "skin.refine.SHEET_MM", 4.5),
+    ("skin", "gaps under 3 mm", "skin.refine.GAP_MM", 3.0),
+    ("skin", "steps over 5 mm", "skin.refine.THICK_SLICE_MM", 5.0),
+    ("skin", "of 24 directions", "skin.dark_layer.N_SECTORS", 24),
+    ("skin", "A quarter of 24", "skin.dark_layer.LEAST_SECTORS_FRAC", 0.25),
+    ("skin", "above -350 HU", "skin.ct.CT_THRESHOLD_HU", -350.0),
+    ("skin", "edge at -550 HU", "skin.ct.CT_EDGE_HU", -550.0),
+    ("skin", "Fill under -1100 HU", "skin.padding.CT_FILL_HU", -1100.0),
+    ("skin", "solid block of 2.5 mm", "skin.ends.BLOCK_MM", 2.5),
+    ("skin", "more than 500 mm radius", "skin.ends.STRAIGHTEST_RADIUS_MM", 500.0),
+    ("skin", "within 5 mm or", "skin.image_end.END_GUARD_MM", 5.0),
+    ("skin", "or 2.5 voxels of it", "skin.image_end.END_GUARD_VOX", 2.5),
+    ("skin", "less than 8 mm of measured air", "skin.image_end.AIR_RUN_MM", 8.0),
+    ("skin", "a ball of 5 mm", "skin.surface.CLEFT_WIDTH_MM", 5.0),
+    ("skin", "blurred by 4 mm", "skin.surface.NORMAL_SIGMA_MM", 4.0),
+    ("skin", "0.001 mm inside", "skin.surface.INSET_MM", 1e-3),
     ("verify", "46 steps", "verify.exact._STEPS", 46),
     ("verify", "| lengths, end points | 0.001 mm |", "verify.findings.LENGTH_TOL_MM", 1e-3),
     ("verify", "| angles | 0.001 degrees |", "verify.findings.ANGLE_TOL_DEG", 1e-3),
@@ -54,7 +88,8 @@ QUOTED = [
     ("series_reading", "at least 2 places", "io.stack_problems.MIN_SLICES", 2),
     ("series_reading", "above 0.005 mm", "io.stack_geometry.REPORT_RESIDUAL_MM", 0.005),
     ("series_reading", "more than 5 %", "io.stack_geometry.GAP_WARNING_FRAC", 0.05),
-    ("series_reading", "over 5 mm apart", "io.catalogue.LOCALIZER_STEP_MM", 5.0),
+    ("series_reading", "over 5 mm apart", "io.image_content.LOCALIZER_STEP_MM", 5.0),
+    ("series_reading", "| 8 GB |", "io.pixels.MAX_VOLUME_BYTES", 8_000_000_000),
     ("plan_file", "over 64 MiB", "io.plan_reading.MAX_PLAN_BYTES", 64 * 1024**2),
 ]
 
@@ -66,6 +101,12 @@ def test_quoted_numbers_are_those_of_the_code(page: str, phrase: str, name: str,
     assert value is None or found == value
     text = " ".join((DOCS / f"{page}.md").read_text(encoding="utf-8").split())
     assert phrase in text
+
+
+def test_the_thinnest_dark_layer_that_is_told():
+    from planner.skin.dark_layer import BIN_MM, LEAST_BINS
+
+    assert f"even layer of {LEAST_BINS * BIN_MM:g} mm or more" in (DOCS / "skin.md").read_text()
 
 
 def test_the_sub_sampling_step():

@@ -104,7 +104,7 @@ def test_small_field_of_view_prostate_axial_has_anterior_skin_only(shared_data: 
 
 
 def test_no_entry_beside_the_padding_of_the_prostate_axial(shared_data: Path) -> None:
-    """Zeros at the border: column 0, five to seven columns on the right (with stray values), row 0."""
+    """Zeros at the border: column 0, row 0, five to seven columns on the right (with strays)."""
     volume = dicom(shared_data / "prostatex_0000_pelvis_mr" / "4.000000-t2tsetra-00702")
     assert not volume.values[:, :, 0].any()
     assert np.mean(volume.values[:, :, 379:] < 10) > 0.98
