@@ -10,7 +10,7 @@ import numpy as np
 from planner.geometry import Mask, Volume
 from planner.geometry.frames import FloatArray
 from planner.io.plan_document import FindingRecord, PlanDocument, Point
-from planner.model import Protocol, StructureSet, Verdict
+from planner.model import Finding, Protocol, StructureSet, Verdict
 from planner.verify.exact import NearestPoints, Skin, VoxelBoxes, walk_voxels
 from planner.verify.ledger import Ledger
 
@@ -74,6 +74,8 @@ class Surroundings:
     """Margins to the classes of structures that the procedure requires."""
     protocol: Protocol | None
     b0_direction_lps: FloatArray | None
+    doubts: tuple[Finding, ...]
+    """What is doubtful about the masks and the skin, for every path."""
 
 
 def is_clearance(finding: FindingRecord) -> bool:
@@ -122,7 +124,7 @@ class FindingChecker:
             "missing_structure": self._missing,
             "bone_crossed": self._bone_crossed,
         }
-        doubts = {f.constraint for f in self.around.structures.findings}
+        doubts = {f.constraint for f in self.around.doubts}
         if finding.constraint in doubts:
             self._doubt(claim, finding)
             return
@@ -197,7 +199,7 @@ class FindingChecker:
         """What the masks themselves say against them, read again from their files."""
         of = [
             f.verdict
-            for f in self.around.structures.findings
+            for f in self.around.doubts
             if (f.constraint, f.structure) == (finding.constraint, finding.structure)
         ]
         self._same_verdict(claim, finding, Verdict.worst(of))

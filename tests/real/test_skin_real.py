@@ -9,6 +9,7 @@ import pytest
 
 from planner.errors import MaskError
 from planner.geometry import FrameId, Grid, ImageSource, Volume
+from planner.model import Verdict
 from planner.skin import SkinEntries, find_body, skin_entries
 
 sitk = pytest.importorskip("SimpleITK")
@@ -219,3 +220,11 @@ def test_ct_arms_cut_by_the_circle_have_no_skin_at_the_cut(shared_data: Path) ->
     along = np.sum(outward * normal_ji, axis=1) / radius
     at_cut = (radius > 248) & (along > 0.95)
     assert np.count_nonzero(at_cut) < 0.01 * len(entries)
+
+
+def test_suppressed_fat_of_a_real_image_is_a_doubt_of_every_path(shared_data: Path) -> None:
+    water = find_body(nifti(shared_data / "lpm_tum01_lumbar_dixon" / "TUM01_water.nii.gz"))
+    fat = find_body(nifti(shared_data / "lpm_tum01_lumbar_dixon" / "TUM01_fat.nii.gz"))
+    assert fat.findings == ()
+    (finding,) = water.findings
+    assert finding.constraint == "skin_unsure" and finding.verdict is Verdict.CAUTION
