@@ -23,6 +23,9 @@ from planner.model import StructureRole
 
 MeshFrame = Literal["lps", "ras"]
 
+CONTOUR_KIND, MESH_KIND = "RT structure set", "surface mesh"
+"""``StoredFile.kind`` of files without voxels of their own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskOptions:

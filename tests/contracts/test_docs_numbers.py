@@ -90,6 +90,13 @@ QUOTED = [
     ("series_reading", "more than 5 %", "io.stack_geometry.GAP_WARNING_FRAC", 0.05),
     ("series_reading", "over 5 mm apart", "io.image_content.LOCALIZER_STEP_MM", 5.0),
     ("series_reading", "| 8 GB |", "io.pixels.MAX_VOLUME_BYTES", 8_000_000_000),
+    ("contours_and_meshes", "Up to 3 missing", "geometry.contour_slabs.MAX_FILLED_PLANES", 3),
+    (
+        "contours_and_meshes",
+        "more than 0.5 mm apart",
+        "geometry.contour_slabs.MAX_OUT_OF_PLANE_MM",
+        0.5,
+    ),
     ("plan_file", "over 64 MiB", "io.plan_reading.MAX_PLAN_BYTES", 64 * 1024**2),
 ]
 
