@@ -140,7 +140,7 @@ def _by_vtk(path: Path, kind: str, size: int) -> RawMesh:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise _unreadable(path, f"not done after {seconds:.0f} s") from error
+            raise _unreadable(path, f"not done after {seconds:.3g} s") from error
         if done.returncode != 0 or not result.is_file():
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
             ended = f"the reader broke down (code {done.returncode})"
