@@ -20,8 +20,11 @@ from pydantic import BaseModel, ValidationError
 
 from planner.errors import ConfigError
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 """A settings file is a few kB; anything larger is another kind of file."""
+
+MAX_DOTS = 200
+"""In one line: a dotted key costs the parser the square of its parts, time and memory."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -57,8 +60,12 @@ def read_toml(path: Path, *, kind: str) -> TomlFile:
             f"the {kind} cannot be read", seen=error.strerror or str(error), where=str(path)
         ) from error
     try:
+        if max(line.count(b".") for line in content.split(b"\n")) > MAX_DOTS:
+            raise RecursionError
         data = tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"the {kind} is nested too deeply", where=str(path)) from error
+    except ValueError as error:  # not TOML, not UTF-8, or an integer of too many digits
         raise ConfigError(f"the {kind} is not TOML", seen=str(error), where=str(path)) from error
     return TomlFile(path=path, data=data, sha256=hashlib.sha256(content).hexdigest())
 

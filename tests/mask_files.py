@@ -12,6 +12,7 @@ import slicerio
 from numpy.typing import NDArray
 
 from planner.geometry import Grid, Volume
+from planner.model import StructureSet
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -94,3 +95,9 @@ def write_metaimage(path: Path, labels: NDArray[np.generic], grid: Grid) -> Path
     image.SetDirection(grid.axes_lps_from_kji[:, ::-1].ravel().tolist())
     SimpleITK.WriteImage(image, str(path))
     return path
+
+
+def reading_notes(structures: StructureSet) -> tuple[str, ...]:
+    """What was told of reading the files, without what was told of the masks themselves."""
+    of_masks = ("cut by the edge of the image", "specks apart from the rest")
+    return tuple(w for w in structures.warnings if not w.startswith(of_masks))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,6 +61,21 @@ MeshFrame = Annotated[
         "--mesh-frame", help="Coordinate system of surface meshes whose files do not say it."
     ),
 ]
+
+
+def _millimetres(low: float, high: float) -> Callable[[str], float]:
+    """Reads a length; NaN is out of every range, and is told that it is no length."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise typer.BadParameter(f"'{text}' is not a number of mm from {low:g} to {high:g}")
+        return value
+
+    return read
 
 
 def _version(wanted: bool) -> None:
@@ -180,17 +197,30 @@ def plan(
     ] = None,
     throw_mm: Annotated[
         float | None,
-        typer.Option(min=0.0, max=50.0, help="How far the needle fires past its tip."),
+        typer.Option(
+            metavar="MM",
+            parser=_millimetres(0.0, 50.0),
+            help="How far the needle fires past its tip, 0 to 50.",
+        ),
     ] = None,
     top: Annotated[
         int | None, typer.Option(min=1, max=1000, help="How many paths to keep; default 10.")
     ] = None,
     min_separation_mm: Annotated[
         float | None,
-        typer.Option(min=0.0, max=200.0, help="Least distance between kept entries; default 10."),
+        typer.Option(
+            metavar="MM",
+            parser=_millimetres(0.0, 200.0),
+            help="Least distance between kept entries, 0 to 200; default 10.",
+        ),
     ] = None,
     entry_spacing_mm: Annotated[
-        float | None, typer.Option(min=0.1, max=50.0, help="Distance between skin entries tried.")
+        float | None,
+        typer.Option(
+            metavar="MM",
+            parser=_millimetres(0.1, 50.0),
+            help="Distance between skin entries tried, 0.1 to 50.",
+        ),
     ] = None,
     table_side: Annotated[
         Literal["auto", "none", "posterior", "anterior", "left", "right"] | None,

@@ -19,6 +19,7 @@ class ImageWarning(str):
     code: str
 
     def __new__(cls, text: str, *, code: str) -> ImageWarning:
+        """A remark with its code, e.g. ``"frame_unknown"``."""
         warning = super().__new__(cls, text)
         warning.code = code
         return warning

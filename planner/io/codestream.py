@@ -14,6 +14,10 @@ _CODESTREAM_START = b"\xff\x4f\xff\x51"
 _BOX_BYTES = 4096
 """Where the codestream starts at the latest; some writers wrap it in a JP2 file."""
 
+_END = b"\xff\xd9"
+_PADDING_BYTES = 64
+"""How far before the end of a frame its end marker may stand."""
+
 _JPEG_FRAME_MARKERS = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 """Start of frame of all JPEG processes, and of JPEG-LS."""
 
@@ -26,6 +30,14 @@ def frame_size(frame: bytes, transfer_syntax_uid: str) -> tuple[int, int, int] |
     if transfer_syntax_uid in JPEG_2000_SYNTAXES:
         return _jpeg_2000_size(frame)
     return _jpeg_size(frame)
+
+
+def is_ended(frame: bytes) -> bool:
+    """Whether a JPEG, JPEG-LS or JPEG 2000 frame has its end marker, padding aside.
+
+    Of a frame that is cut off one decoder returns half a picture, and another never returns.
+    """
+    return _END in frame[-_PADDING_BYTES:]
 
 
 def _jpeg_2000_size(frame: bytes) -> tuple[int, int, int] | None:

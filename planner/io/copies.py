@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from planner.geometry import ImageWarning
+from planner.io.dicom_stream import MAX_INFLATED_HEADER_BYTES, read_whole
 from planner.io.dicom_values import quiet_pydicom
-from planner.io.slice_header import EXPLICIT_LE, IMPLICIT_LE, SliceHeader
+from planner.io.slice_header import EXPLICIT_LE, IMPLICIT_LE, PixelLayout, SliceHeader
 from planner.io.wording import counted
 
 _SAME_BYTES = {IMPLICIT_LE, EXPLICIT_LE}
@@ -102,17 +103,16 @@ def _same_pixels(one: SliceHeader, other: SliceHeader) -> bool:
     syntaxes = {one.layout.transfer_syntax_uid, other.layout.transfer_syntax_uid}
     if len(syntaxes) > 1 and not syntaxes <= _SAME_BYTES:
         return False
-    pixels = [_pixel_bytes(h.file) for h in (one, other)]
+    pixels = [_pixel_bytes(h.file, h.layout) for h in (one, other) if h.layout is not None]
     return pixels[0] is not None and pixels[0] == pixels[1]
 
 
-def _pixel_bytes(file: Path) -> bytes | None:
+def _pixel_bytes(file: Path, layout: PixelLayout) -> bytes | None:
     """Pixel Data as stored; None when it cannot be read, which equals no other file."""
-    import pydicom
-
+    most = 2 * layout.frame_bytes * layout.n_frames + MAX_INFLATED_HEADER_BYTES
     try:
         with quiet_pydicom():
-            value = pydicom.dcmread(file, specific_tags=["PixelData"]).PixelData
+            value = read_whole(file, max_bytes=most).PixelData
     except Exception:  # a damaged file can raise anything; it is then no copy of another
         return None
     return value if isinstance(value, bytes) else None

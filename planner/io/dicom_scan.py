@@ -24,11 +24,13 @@ CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Names of image files that hold a whole volume, read by ``planner.io.image_file``."""
 
+_SEG = "a segmentation (DICOM SEG), not an image: give it with --structures"
+
 _NOT_AN_IMAGE = {
     "1.2.840.10008.1.3.10": "a DICOMDIR index: the files themselves are read",
-    "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation (DICOM SEG): no image, not read yet",
-    "1.2.840.10008.5.1.4.1.1.66.7": "a segmentation (DICOM label map): no image, not read yet",
-    "1.2.840.10008.5.1.4.1.1.481.3": "contours (RTSTRUCT): no image, not read yet",
+    "1.2.840.10008.5.1.4.1.1.66.4": _SEG,
+    "1.2.840.10008.5.1.4.1.1.66.7": _SEG,
+    "1.2.840.10008.5.1.4.1.1.481.3": "contours (RTSTRUCT), not an image: give it with --structures",
     "1.2.840.10008.5.1.4.1.1.66": "raw data, not an image",
 }
 _NOT_AN_IMAGE_PREFIXES = {

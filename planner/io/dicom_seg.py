@@ -20,7 +20,9 @@ from planner.errors import InputError, MaskError, UnsupportedObjectError
 from planner.geometry import Grid, Volume
 from planner.geometry.lattice import copy_voxels, lattice_map
 from planner.geometry.resample import MaskTransfer
-from planner.io.dicom_values import quiet_pydicom
+from planner.io.dicom_stream import open_header, read_whole
+from planner.io.dicom_values import DicomTag, RawElements, quiet_pydicom
+from planner.io.functional_groups import MAX_GROUPS_BYTES
 from planner.io.mask_formats import require_voxel_count
 from planner.io.references import refers_to
 from planner.io.seg_frames import SegFrames, seg_frames
@@ -38,6 +40,12 @@ KIND = "DICOM segmentation"
 MAX_SEGMENTS = 300
 OTHER_THRESHOLD = 0.5
 """Share of a voxel from which it is inside a structure that is no obstacle."""
+
+_TILED = 0x00480007
+"""TotalPixelMatrixRows."""
+
+_MAX_BYTES_PER_VOXEL = 2
+"""A label map has up to 16 bits; compressed frames that are larger than that are damaged."""
 
 _LEVELS = 255
 _SAYS_NOTHING = re.compile(r"\s*(segment|seg|label|structure|roi|mask|auto)?[\s_#-]*\d*\s*", re.I)
@@ -132,31 +140,44 @@ def read_seg_file(path: Path, image: Volume, options: MaskOptions) -> StoredFile
 
 def _opened(path: Path) -> Any:
     """The object, after its header was found to be of a size that can be read."""
-    import pydicom
     from highdicom.seg import Segmentation
 
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        frames = int(header.get("NumberOfFrames", 1))
-        rows, columns = int(header.get("Rows", 0)), int(header.get("Columns", 0))
-        is_tiled = "TotalPixelMatrixRows" in header
+        header = _header(path)
+        frames = header.integer(DicomTag.NumberOfFrames) or 1
+        rows, columns = header.short(DicomTag.Rows) or 0, header.short(DicomTag.Columns) or 0
     except Exception as error:
         raise _damaged(path.name, error) from error
-    if is_tiled:
+    if _TILED in header.by_tag:
         raise UnsupportedObjectError(
             "a tiled segmentation (microscopy) has no place in the patient", where=path.name
         )
     require_voxel_count((frames, rows, columns), path.name)
+    most = MAX_GROUPS_BYTES + _MAX_BYTES_PER_VOXEL * frames * rows * columns
     try:
-        return Segmentation.from_dataset(pydicom.dcmread(path), copy=False)
+        dataset = read_whole(path, max_bytes=most, refusal=MaskError)
+        return Segmentation.from_dataset(dataset, copy=False)
+    except InputError:
+        raise
     except Exception as error:
         raise _damaged(path.name, error) from error
 
 
+def _header(path: Path) -> RawElements:
+    """The few attributes that say how large the object is."""
+    from pydicom.tag import Tag
+
+    tags = (DicomTag.NumberOfFrames, DicomTag.Rows, DicomTag.Columns, _TILED)
+    with path.open("rb") as stream:
+        opened = open_header(stream, path.name, [Tag(int(tag)) for tag in tags], is_short=True)
+        return RawElements.of(opened.dataset)
+
+
 def _damaged(file: str, error: Exception) -> MaskError:
+    """Without the error's own words: they may quote the header, the patient's name too."""
     return MaskError(
         "the DICOM segmentation cannot be read",
-        seen=f"{type(error).__name__}: {str(error)[:200]}",
+        seen=type(error).__name__,
         where=file,
         fix="Export it again from the program that made it.",
     )
@@ -166,15 +187,15 @@ def _references(dataset: Any) -> ImageReferences:
     series: set[str] = set()
     instances: set[str] = set()
     for item in dataset.get("ReferencedSeriesSequence", []):
-        series.add(str(item.get("SeriesInstanceUID", "")))
+        series.add(_text(item, "SeriesInstanceUID"))
         for instance in item.get("ReferencedInstanceSequence", []):
-            instances.add(str(instance.get("ReferencedSOPInstanceUID", "")))
-    frame = str(dataset.get("FrameOfReferenceUID", "")) or None
+            instances.add(_text(instance, "ReferencedSOPInstanceUID"))
+    frame = _text(dataset, "FrameOfReferenceUID") or None
     return ImageReferences(
         frame_of_reference_uid=frame,
         series_instance_uids=frozenset(series - {""}),
         sop_instance_uids=frozenset(instances - {""}),
-        study_instance_uid=str(dataset.get("StudyInstanceUID", "")) or None,
+        study_instance_uid=_text(dataset, "StudyInstanceUID") or None,
     )
 
 
@@ -191,7 +212,7 @@ def _names(dataset: Any, file: str) -> tuple[dict[int, tuple[str, str | None]], 
     warnings = []
     for item in items:
         number = int(item.get("SegmentNumber", 0))
-        label = str(item.get("SegmentLabel", "")).strip()[:_TEXT_LIMIT]
+        label = _text(item, "SegmentLabel")
         meaning = _meaning(item)
         name = label
         if _SAYS_NOTHING.fullmatch(label) and meaning is not None:
@@ -218,12 +239,17 @@ def _names(dataset: Any, file: str) -> tuple[dict[int, tuple[str, str | None]], 
 def _meaning(item: Any) -> str | None:
     """Coded meaning of a segment with its side, such as ``"Kidney, Left"``."""
     for code in item.get("SegmentedPropertyTypeCodeSequence", []):
-        text = str(code.get("CodeMeaning", "")).strip()
+        text = _text(code, "CodeMeaning")
         for modifier in code.get("SegmentedPropertyTypeModifierCodeSequence", []):
-            text += f", {str(modifier.get('CodeMeaning', '')).strip()}"
+            text += f", {_text(modifier, 'CodeMeaning')}"
         if text:
             return text[:_TEXT_LIMIT]
     return None
+
+
+def _text(item: Any, keyword: str) -> str:
+    """Up to a NUL: a value whose length is damaged goes on into the next elements."""
+    return str(item.get(keyword, "")).partition("\0")[0].strip()[:_TEXT_LIMIT]
 
 
 def _pixels(dataset: Any, frames: SegFrames, number: int | None, file: str) -> NDArray[Any]:
@@ -325,7 +351,7 @@ def _fraction_notes(
     file: str,
 ) -> list[str]:
     """Kind, threshold, and how many voxels hang on it."""
-    kind = str(dataset.get("SegmentationFractionalType", "unknown kind")).lower()
+    kind = (_text(dataset, "SegmentationFractionalType") or "unknown kind").lower()
     half = int(np.ceil(OTHER_THRESHOLD * _LEVELS))
     if threshold is None:
         said = "any share above 0 counts for structures to avoid, 0.5 for others"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import struct
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+
+MAX_TEXT_BYTES = 1024
+"""Free text is read no further; the standard allows 64 characters."""
+
+_BLANKS = " " + "".join(chr(n) for n in range(32))
+_UID = re.compile(r"[0-9.]{1,64}")
 
 
 class DicomTag(IntEnum):
@@ -146,19 +153,24 @@ class RawElements:
         return cls(without_foreign_private(found), bool(is_little_endian))
 
     def text(self, tag: int) -> str:
-        """The value as one line of text, ``""`` when absent; ASCII only."""
-        return self.by_tag.get(tag, b"").decode("latin-1").strip(" \0")
+        """The value as one line of text, ``""`` when absent; ASCII only.
+
+        Up to the first NUL byte: a value whose length is damaged goes on into the next
+        elements, such as the patient's name, and no element lacks a NUL.
+        """
+        found = self.by_tag.get(tag, b"").lstrip(b" \0").partition(b"\0")[0]
+        return found.decode("latin-1").strip(_BLANKS)
 
     def texts(self, tag: DicomTag) -> tuple[str, ...]:
         """The values of a multi-valued attribute, ``()`` when absent."""
         text = self.text(tag)
-        return tuple(part.strip(" \0") for part in text.split("\\")) if text else ()
+        return tuple(part.strip(" ") for part in text.split("\\")) if text else ()
 
     def decoded(self, tag: DicomTag) -> str:
         """Free text in the character set of the file; control characters become blanks."""
         from pydicom.charset import convert_encodings, decode_bytes
 
-        raw = self.by_tag.get(tag, b"")
+        raw = self.by_tag.get(tag, b"").partition(b"\0")[0][:MAX_TEXT_BYTES]
         charset = list(self.texts(DicomTag.SpecificCharacterSet))
         try:
             text = decode_bytes(raw, convert_encodings(charset or None), set())
@@ -177,7 +189,11 @@ class RawElements:
         texts = self.texts(tag)
         if not texts:
             return None
-        return _checked([float(t) for t in texts], n)
+        try:
+            values = [float(t) for t in texts]
+        except ValueError:  # its words would quote what a damaged length made part of the value
+            raise ValueError("a value is not a number") from None
+        return _checked(values, n)
 
     def number(self, tag: DicomTag) -> float | None:
         """The first number of a DS or IS attribute; None when absent."""
@@ -236,11 +252,16 @@ def without_foreign_private(found: dict[int, bytes]) -> dict[int, bytes]:
 
 
 def uid_name(uid: str) -> str:
-    """The registered name of a UID, the UID itself when it has none; never validates."""
+    """The registered name of a UID, the UID itself when it has none.
+
+    What is no UID is not repeated: its damaged length may have made it the next elements too.
+    """
     from pydicom.uid import UID_dictionary
 
     entry = UID_dictionary.get(uid)
-    return str(entry[0]) if entry else repr(uid)
+    if entry:
+        return str(entry[0])
+    return repr(uid) if _UID.fullmatch(uid) else "a damaged UID"
 
 
 @contextmanager

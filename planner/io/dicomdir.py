@@ -17,7 +17,8 @@ def is_dicomdir(path: Path) -> bool:
 
     try:
         with quiet_pydicom():
-            meta = read_file_meta_info(path)
+            # pydicom converts a value when it is asked for, and complains only then
+            media_class = str(read_file_meta_info(path).get("MediaStorageSOPClassUID", ""))
     except Exception:  # any file may be given, and any damage raises its own error
         return False
-    return str(meta.get("MediaStorageSOPClassUID", "")) == _MEDIA_STORAGE_DIRECTORY
+    return media_class == _MEDIA_STORAGE_DIRECTORY

@@ -27,7 +27,7 @@ MAX_DEPTH = 12
 _FIRST_READ_BYTES = 4 * 2**20
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LONG_LENGTH_VRS = frozenset(
+LONG_LENGTH_VRS = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
 
@@ -277,7 +277,7 @@ class _Parser:
         tag = group << 16 | element
         if group == 0xFFFE:  # delimiters have no VR
             return tag, self._long(self._data, pos + 4)[0], pos + 8
-        if vr in _LONG_LENGTH_VRS:
+        if vr in LONG_LENGTH_VRS:
             return tag, self._long(self._data, pos + 8)[0], pos + 12
         return tag, length, pos + 8
 

@@ -1,12 +1,12 @@
 """Reads a volume from one NIfTI, NRRD or MetaImage file.
 
-NIfTI is RAS and is turned to LPS once, here; NRRD and MetaImage come in LPS from
-SimpleITK. The voxels are never resampled: the array keeps the order of the file.
+NIfTI is RAS and is turned to LPS once, here; NRRD and MetaImage come in LPS from their
+headers. The voxels are never resampled: the array keeps the order of the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,19 @@ from planner.errors import (
 )
 from planner.geometry import FrameId, Grid, ImageSource, Volume
 from planner.geometry.frames import FloatArray
+from planner.io.metaimage_file import read_metaimage_header
+from planner.io.nifti_file import NiftiFile, read_nifti_header
+from planner.io.nrrd_file import lps_from_kji_of, read_nrrd_header, require_space
+from planner.io.voxel_data import VoxelData
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-SIMPLEITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+OTHER_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 MIN_VOXELS_PER_AXIS = 2
 """One voxel along an axis is a picture, not a volume."""
 
 FORM_TOL_MM = 0.05
 """qform and sform that place a corner farther apart than this disagree."""
-
-_KNOWN_SPACES = {"left-posterior-superior", "right-anterior-superior", "left-anterior-superior"}
-"""Spaces of NRRD that name the sides of the patient; SimpleITK turns them to LPS."""
 
 _AXIS_ORDER = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
 
@@ -64,7 +65,7 @@ class ImageFile:
 
 def is_image_file(path: Path) -> bool:
     """Whether the name is that of a NIfTI, NRRD or MetaImage volume."""
-    return path.name.lower().endswith((*NIFTI_SUFFIXES, *SIMPLEITK_SUFFIXES))
+    return path.name.lower().endswith((*NIFTI_SUFFIXES, *OTHER_SUFFIXES))
 
 
 def open_image_file(path: Path) -> ImageFile:
@@ -77,150 +78,123 @@ def open_image_file(path: Path) -> ImageFile:
     SeriesGeometryError
         The file does not say where the voxels lie in the patient, or shears them.
     InputError
-        The file cannot be read.
+        The file cannot be read, or is larger than ``voxel_data.MAX_DATA_BYTES``.
     """
-    if path.name.lower().endswith(NIFTI_SUFFIXES):
-        return _open_nifti(path)
-    return _open_simpleitk(path)
+    name = path.name.lower()
+    try:
+        if name.endswith(NIFTI_SUFFIXES):
+            return _open_nifti(path)
+        if name.endswith((".nrrd", ".nhdr")):
+            return _open_nrrd(path)
+        return _open_metaimage(path)
+    except OSError as error:
+        raise _damaged(path, error) from error
 
 
 def _open_nifti(path: Path) -> ImageFile:
-    import nibabel as nib
-
-    try:
-        image: Any = nib.load(path)
-    except Exception as error:  # nibabel, gzip and zlib each raise their own kinds
-        raise _damaged(path, error) from error
-    if not isinstance(image, (nib.Nifti1Image, nib.Nifti2Image)):
-        raise UnsupportedObjectError("not a NIfTI file", seen=type(image).__name__, where=path.name)
-    shape = _shape_3d(image.shape, path)
-    stored = image.header.get_data_dtype()
-    if stored.kind not in "iuf":
-        raise UnsupportedObjectError(
-            "more than one number per voxel",
-            seen=str(stored),
-            needed="one integer or real number",
-            where=path.name,
-            fix="Convert it to a grey-value volume.",
-        )
-    lps_from_ijk, found = _nifti_affine(image, path)
-    grid = _grid(shape, lps_from_ijk, path)
+    file = read_nifti_header(path)
+    shape = _shape_3d(file.shape_ijk, path)
+    if file.data.dtype.kind not in "iuf":
+        raise _several_numbers(str(file.data.dtype), path)
+    lps_from_ijk, found = _nifti_affine(file)
+    grid = _grid(shape, lps_from_ijk @ _AXIS_ORDER, path)
     if not np.any(grid.origin_lps_mm):
         found.append("the origin is exactly (0, 0, 0): the scanner position may have been lost")
-
-    def values() -> NDArray[np.generic]:
-        try:
-            raw = np.asarray(image.dataobj.get_unscaled()).reshape(shape)
-        except Exception as error:
-            raise _damaged(path, error) from error
-        slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
-        return _plain(raw.T, slope, intercept)
-
-    return ImageFile(path=path, grid=grid, warnings=tuple(found), read_values=values)
+    return _image_file(path, grid, file.data, found, file.slope, file.intercept)
 
 
-def _nifti_affine(image: Any, path: Path) -> tuple[FloatArray, list[str]]:
+def _nifti_affine(file: NiftiFile) -> tuple[FloatArray, list[str]]:
     """LPS from file index (i, j, k), and what was odd about it."""
-    header = image.header
-    qform, q_code = header.get_qform(coded=True)
-    sform, s_code = header.get_sform(coded=True)
-    if not q_code and not s_code:
+    qform, sform = file.ras_from_ijk()
+    ras_from_ijk = qform if sform is None else sform
+    if ras_from_ijk is None:
         raise SeriesGeometryError(
             "the file does not say where it lies in the patient",
             seen="qform_code 0 and sform_code 0",
             needed="at least one of them set",
-            where=path.name,
+            where=file.name,
             fix="Convert the DICOM series again with a tool that keeps the orientation.",
         )
-    unit = header.get_xyzt_units()[0]
-    if unit not in ("mm", "unknown"):
+    if file.unit not in ("mm", "unknown"):
         raise SeriesGeometryError(
-            "the spatial unit is not the millimetre", seen=unit, needed="mm", where=path.name
+            "the spatial unit is not the millimetre", seen=file.unit, needed="mm", where=file.name
         )
     found: list[str] = []
-    ras_from_ijk = np.array(sform if s_code else qform, dtype=np.float64)
-    if q_code and s_code:
-        shape = np.array(image.shape[:3])
+    if qform is not None and sform is not None:
+        shape = np.array(file.shape_ijk[:3])
         pick = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1) * (shape[:, None] - 1)
         corners = np.vstack([pick, np.ones(8)])
         apart_mm = float(np.linalg.norm(((sform - qform) @ corners)[:3], axis=0).max())
         if not apart_mm <= FORM_TOL_MM:
+            codes = int(file.header["qform_code"]), int(file.header["sform_code"])
             found.append(
                 f"qform and sform disagree by up to {apart_mm:.2f} mm; the sform is used "
-                f"(codes {int(q_code)} and {int(s_code)})"
+                f"(codes {codes[0]} and {codes[1]})"
             )
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ ras_from_ijk, found
 
 
-def _open_simpleitk(path: Path) -> ImageFile:
-    import SimpleITK as sitk  # noqa: N813
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _damaged(path, error) from error
-    sizes = reader.GetSize()
-    n_components = reader.GetNumberOfComponents()
-    if n_components != 1:
-        raise UnsupportedObjectError(
-            "more than one number per voxel",
-            seen=f"{n_components} components",
-            needed="one integer or real number",
-            where=path.name,
-            fix="Extract one component, or convert it to a grey-value volume.",
-        )
+def _open_nrrd(path: Path) -> ImageFile:
+    file = read_nrrd_header(path)
+    sizes = [n for axis, n in enumerate(file.sizes) if axis != file.list_axis]
+    if file.list_axis is not None and file.sizes[file.list_axis] != 1:
+        raise _several_numbers(f"{file.sizes[file.list_axis]} components", path)
     shape = _shape_3d(sizes, path)
-    _check_says_where(reader, path)
-    n = reader.GetDimension()
-    axes = np.reshape(reader.GetDirection(), (n, n))[:3, :3]
-    lps_from_ijk = np.eye(4)
-    lps_from_ijk[:3, :3] = axes * np.array(reader.GetSpacing()[:3])
-    lps_from_ijk[:3, 3] = reader.GetOrigin()[:3]
-    grid = _grid(shape, lps_from_ijk, path)
+    require_space(file)
+    grid = _grid(shape, lps_from_kji_of(file, SeriesGeometryError), path)
     found = []
-    if any(key.startswith("Segment0_") for key in reader.GetMetaDataKeys()):
+    if any(key.startswith("Segment0_") for key in file.fields):
         found.append("the file is a segmentation; its values are labels, not an image")
-
-    def values() -> NDArray[np.generic]:
-        try:
-            array = sitk.GetArrayFromImage(reader.Execute())
-        except RuntimeError as error:
-            raise _damaged(path, error) from error
-        return _plain(array.reshape(grid.shape_kji), 1.0, 0.0)
-
-    return ImageFile(path=path, grid=grid, warnings=tuple(found), read_values=values)
+    return _image_file(path, grid, file.data(), found)
 
 
-def _check_says_where(reader: Any, path: Path) -> None:
-    """Refuses files for which SimpleITK would invent an orientation."""
-    if path.suffix.lower() in (".nrrd", ".nhdr"):
-        keys = reader.GetMetaDataKeys()
-        space = reader.GetMetaData("NRRD_space") if "NRRD_space" in keys else "none"
-        if space.lower() not in _KNOWN_SPACES:
-            raise SeriesGeometryError(
-                "the file does not say where it lies in the patient",
-                seen=f"NRRD space: {space}",
-                needed=" or ".join(sorted(_KNOWN_SPACES)),
-                where=path.name,
-                fix="Save it again with its orientation, e.g. from 3D Slicer.",
-            )
-        return
-    with path.open("rb") as stream:
-        head = stream.read(4096).decode("latin-1").lower()
-    names = {line.split("=")[0].strip() for line in head.splitlines() if "=" in line}
-    if not names & {"transformmatrix", "rotation", "orientation"}:
+def _open_metaimage(path: Path) -> ImageFile:
+    file = read_metaimage_header(path)
+    if file.n_components != 1:
+        raise _several_numbers(f"{file.n_components} components", path)
+    shape = _shape_3d(file.sizes, path)
+    if file.lps_from_kji is None:
         raise SeriesGeometryError(
             "the file does not say where it lies in the patient",
-            seen="no TransformMatrix",
+            seen=f"no {file.missing}",
             needed="TransformMatrix and Offset",
             where=path.name,
             fix="Save it again with its orientation, e.g. with SimpleITK.",
         )
+    return _image_file(path, _grid(shape, file.lps_from_kji, path), file.data, [])
 
 
-def _shape_3d(sizes_ijk: tuple[int, ...], path: Path) -> tuple[int, int, int]:
+def _image_file(
+    path: Path,
+    grid: Grid,
+    data: VoxelData,
+    found: list[str],
+    slope: float = 1.0,
+    intercept: float = 0.0,
+) -> ImageFile:
+    data.require_possible()
+
+    def values() -> NDArray[np.generic]:
+        try:
+            stored = data.read().reshape(grid.shape_kji)
+        except OSError as error:
+            raise _damaged(path, error) from error
+        return _plain(stored, slope, intercept)
+
+    return ImageFile(path=path, grid=grid, warnings=tuple(found), read_values=values)
+
+
+def _several_numbers(seen: str, path: Path) -> UnsupportedObjectError:
+    return UnsupportedObjectError(
+        "more than one number per voxel",
+        seen=seen,
+        needed="one integer or real number",
+        where=path.name,
+        fix="Extract one component, or convert it to a grey-value volume.",
+    )
+
+
+def _shape_3d(sizes_ijk: Sequence[int], path: Path) -> tuple[int, int, int]:
     """Sizes along file axes i, j, k; trailing axes of one are dropped."""
     sizes = tuple(int(n) for n in sizes_ijk)
     if len(sizes) < 3 or max(sizes[3:], default=1) > 1 or min(sizes[:3]) < MIN_VOXELS_PER_AXIS:
@@ -234,11 +208,11 @@ def _shape_3d(sizes_ijk: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def _grid(shape_ijk: tuple[int, int, int], lps_from_ijk: FloatArray, path: Path) -> Grid:
+def _grid(shape_ijk: tuple[int, int, int], lps_from_kji: FloatArray, path: Path) -> Grid:
     try:
         return Grid(
             shape_kji=shape_ijk[::-1],
-            lps_from_kji=lps_from_ijk @ _AXIS_ORDER,
+            lps_from_kji=lps_from_kji,
             frame=FrameId(None, path.name),
         )
     except DegenerateGeometryError as error:

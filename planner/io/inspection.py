@@ -177,11 +177,24 @@ def _of_image_file(path: Path) -> InspectedVolume:
     )
 
 
+_ACQUISITION = {
+    "field_t": "field {} T",
+    "bandwidth_hz_per_px": "bandwidth {} Hz per pixel",
+    "echo_time_ms": "echo time {} ms",
+    "phase_encoding_direction": "phase encoding along the {}",
+}
+_AXES = {"ROW": "rows", "COL": "columns"}
+
+
+def _acquired(key: str, value: MrValue) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return _ACQUISITION[key].format(_AXES.get(text, text))
+
+
 def _volume_lines(volume: InspectedVolume, told: set[str]) -> list[str]:
     state = "plannable" if volume.plannable else "NOT plannable"
-    name = f"{volume.modality} '{volume.description}'" + (
-        f" [{volume.part}]" if volume.part else ""
-    )
+    kind = "image" if volume.modality == "unknown" else volume.modality
+    name = f"{kind} '{volume.description}'" + (f" [{volume.part}]" if volume.part else "")
     select = f"--series '{volume.select}'  " if volume.select else ""
     lines = [f"{select}{name}: {state}"]
     if volume.grid is not None:
@@ -195,8 +208,7 @@ def _volume_lines(volume: InspectedVolume, told: set[str]) -> list[str]:
         lines.append(f"  {counted(volume.n_files, 'file')}")
     for problem in volume.problems:
         lines += _problem_lines(problem, told)
-    shown = ("field_t", "bandwidth_hz_per_px", "echo_time_ms", "phase_encoding_direction")
-    acquisition = [f"{key} {volume.mr[key]}" for key in shown if key in volume.mr]
+    acquisition = [_acquired(key, volume.mr[key]) for key in _ACQUISITION if key in volume.mr]
     if acquisition:
         lines.append(f"  {', '.join(acquisition)}")
     return lines + [f"  warning: {_once(text, told)}" for text in volume.warnings]

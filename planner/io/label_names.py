@@ -117,6 +117,15 @@ def label_table_named(text: str) -> LabelTable:
     raise ConfigError(what, needed="one of " + ", ".join(known), fix=_close(text, known))
 
 
+def other_tables_with(table: LabelTable, values: Iterable[int]) -> tuple[LabelTable, ...]:
+    """Tables of the same tool that name all of these numbers, where ``table`` does not."""
+    wanted = set(values)
+    if wanted <= set(table.numbers):
+        return ()
+    others = [t for t in label_tables() if t.tool == table.tool and t is not table]
+    return tuple(t for t in others if wanted <= set(t.numbers))
+
+
 def meaning_of_name(name: str, *, preferred: Iterable[LabelTable] = ()) -> NameMeaning | None:
     """What a structure's name means; None when it is not recognised.
 
@@ -281,7 +290,7 @@ def _tables_of(data: dict[str, Any]) -> list[LabelTable]:
             LabelTable(
                 tool=data["tool"],
                 task=task,
-                version=data["version"],
+                version=values.get("version", data["version"]),
                 source=data["source"],
                 modality=values["modality"],
                 numbers=numbers,

@@ -287,7 +287,7 @@ def _to_lps(point: _Labelled, name: str) -> FloatArray:
 def _points_of_json(text: str, name: str) -> list[_Labelled]:
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # 5,000 digits are no JSONDecodeError
         raise InputError("the target file is not valid JSON", seen=str(error), where=name) from None
     markups = data.get("markups") if isinstance(data, dict) else None
     if not isinstance(markups, list) or not all(isinstance(m, dict) for m in markups):

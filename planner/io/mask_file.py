@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from planner.errors import GeometryError, InputError, MaskError, UnsupportedObjectError
 from planner.geometry import FrameId, Grid, Volume
-from planner.io.dicom_values import quiet_pydicom, uid_name
+from planner.io.dicom_stream import open_header
+from planner.io.dicom_values import DicomTag, RawElements, quiet_pydicom, uid_name
 from planner.io.mask_formats import RawMask, read_metaimage, read_nifti, read_nrrd
 from planner.io.stored_file import (
     MaskOptions,
@@ -129,12 +130,14 @@ def read_stored_file(path: Path, image: Volume, options: MaskOptions) -> StoredF
     except Exception as error:  # every library here has its own way to fail on bad bytes
         raise MaskError(
             "the mask file cannot be read",
-            seen=f"{type(error).__name__}: {error}",
+            seen=type(error).__name__,  # its words may quote the header of a DICOM object
             where=path.name,
         ) from error
     kind = _LATER.get(path.suffix.lower(), "unknown kind")
     if sop_class is not None:
         kind = f"a DICOM object that is no segmentation ({uid_name(sop_class)})"
+    if sop_class == "":
+        kind = "a DICOM object that cannot be read"
     raise UnsupportedObjectError(
         f"a mask file of this kind is not read: {kind}",
         needed=READ_HERE,
@@ -144,7 +147,14 @@ def read_stored_file(path: Path, image: Volume, options: MaskOptions) -> StoredF
 
 
 def _read_voxels(path: Path, frame: FrameId) -> VoxelFile:
-    raw = _voxel_reader(path.name.lower())(path)
+    try:
+        raw = _voxel_reader(path.name.lower())(path)
+    except (MaskError, UnsupportedObjectError):
+        raise
+    except InputError as error:  # of the header and voxel readers, which images share
+        raise MaskError(
+            error.what, seen=error.seen, needed=error.needed, where=error.where, fix=error.fix
+        ) from error
     layers = tuple(_label_values(layer, path.name) for layer in raw.layers)
     labels, warnings = _labels_of(layers, raw, path.name)
     return VoxelFile(
@@ -165,23 +175,26 @@ def _voxel_reader(name: str) -> Callable[[Path], RawMask]:
 
 
 def _dicom_class(path: Path) -> str | None:
-    """SOP class of a DICOM file, None for any other file."""
-    try:
-        with path.open("rb") as stream:
-            if stream.read(132)[128:] != b"DICM":
-                return None
-        from pydicom import dcmread
+    """SOP class of a DICOM file, ``""`` where it cannot be read; None for any other file."""
+    from pydicom.tag import Tag
 
-        with quiet_pydicom():
-            meta = dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
-        return str(meta.get("SOPClassUID") or meta.file_meta.get("MediaStorageSOPClassUID", ""))
+    tags = [Tag(int(DicomTag.SOPClassUID))]
+    is_dicom = False
+    try:
+        with path.open("rb") as stream, quiet_pydicom():
+            is_dicom = stream.read(132)[128:] == b"DICM"
+            if not is_dicom:
+                return None
+            stream.seek(0)
+            opened = open_header(stream, path.name, tags, is_short=True)
+            return RawElements.of(opened.dataset).text(tags[0]) or opened.media_class_uid
     except Exception:  # what cannot be read is told by the reader that is asked for it
-        return None
+        return "" if is_dicom else None
 
 
 def _grid(raw: RawMask, frame: FrameId, file: str) -> Grid:
     shape = raw.layers[0].shape
-    if np.abs(raw.lps_from_kji).max() > MAX_COORDINATE_MM:
+    if not (np.abs(raw.lps_from_kji).max() <= MAX_COORDINATE_MM):
         raise MaskError(
             "the position in the mask header cannot be used: not in a scanner room",
             seen=f"{np.abs(raw.lps_from_kji).max():g} mm",

@@ -16,19 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import MaskError
+from planner.io.metaimage_file import read_metaimage_header
+from planner.io.nifti_file import NiftiFile, read_nifti_header
+from planner.io.nrrd_file import NrrdFile, lps_from_kji_of, read_nrrd_header
 
 MAX_VOXELS = 2_000_000_000
 """Voxels (layers included) up to which a file is read."""
 
+MAX_SEGMENTS = 300
+"""Segments that a .seg.nrrd names; the largest known maps have under 120."""
+
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_LPS_FROM_NRRD_SPACE = {
-    "left-posterior-superior": np.diag([1.0, 1.0, 1.0]),
-    "lps": np.diag([1.0, 1.0, 1.0]),
-    "right-anterior-superior": np.diag([-1.0, -1.0, 1.0]),
-    "ras": np.diag([-1.0, -1.0, 1.0]),
-    "left-anterior-superior": np.diag([1.0, -1.0, 1.0]),
-    "las": np.diag([1.0, -1.0, 1.0]),
-}
 _NO_POSITION_FIX = "Save it again from a tool that writes the position of the scan."
 
 
@@ -71,11 +69,8 @@ def require_voxel_count(sizes: NDArray[np.generic] | tuple[int, ...], file: str)
 
 def read_nifti(path: Path) -> RawMask:
     """A NIfTI label map; names from a Caret label table in the header (TotalSegmentator)."""
-    import nibabel
-
-    image = nibabel.load(path)
-    header = image.header
-    shape = tuple(int(n) for n in image.shape)
+    file = read_nifti_header(path)
+    shape = file.shape_ijk
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3:
@@ -86,37 +81,28 @@ def read_nifti(path: Path) -> RawMask:
             fix="Save each volume of a series as a file of its own.",
         )
     require_voxel_count(shape, path.name)
-    if header.get_data_dtype().fields is not None:
+    if file.data.dtype.fields is not None:
         raise MaskError("the mask holds colours, not labels", where=path.name)
-    names, warnings = _nifti_names(header, path.name)
-    lps_from_ijk = _LPS_FROM_RAS @ _nifti_affine(header, path.name)
-    # The header loses its scaling on loading; the data proxy keeps it.
-    stored = image.dataobj
-    values = stored.get_unscaled() if (stored.slope, stored.inter) == (1.0, 0.0) else stored
-    array = np.asanyarray(values).reshape(shape)
+    names, warnings = _nifti_names(file.header, path.name)
+    lps_from_ijk = _LPS_FROM_RAS @ _nifti_affine(file, path.name)
+    array = file.data.read().reshape(shape[::-1])
+    if (file.slope, file.intercept) != (1.0, 0.0):
+        array = array * file.slope + file.intercept
     return RawMask(
         lps_from_kji=lps_from_ijk[:, [2, 1, 0, 3]],
-        layers=(array.T,),
+        layers=(array,),
         names={(0, value): name for value, name in names.items()},
         warnings=tuple(warnings),
     )
 
 
-def _nifti_affine(header: Any, file: str) -> NDArray[np.float64]:
+def _nifti_affine(file: NiftiFile, name: str) -> NDArray[np.float64]:
     """The index-to-RAS matrix; the sform where both forms are there and agree."""
-    units = header.get_xyzt_units()[0]
-    if units not in ("mm", "unknown"):
-        raise MaskError("the NIfTI header is not in millimetres", seen=units, where=file)
-    qform, q_code = header.get_qform(coded=True)
-    sform, s_code = header.get_sform(coded=True)
-    if not q_code and not s_code:
-        raise MaskError(
-            "the NIfTI header has no position (qform and sform codes are 0)",
-            where=file,
-            fix=_NO_POSITION_FIX,
-        )
-    if q_code and s_code:
-        shape = np.array([*header.get_data_shape()[:3], 1.0])
+    if file.unit not in ("mm", "unknown"):
+        raise MaskError("the NIfTI header is not in millimetres", seen=file.unit, where=name)
+    qform, sform = file.ras_from_ijk()
+    if qform is not None and sform is not None:
+        shape = np.array([*file.shape_ijk[:3], 1.0])
         corners = np.array(np.meshgrid([0, 1], [0, 1], [0, 1], [1])).reshape(4, -1).T * shape
         gap_mm = np.linalg.norm((corners @ (qform - sform).T)[:, :3], axis=1).max()
         voxel_mm = float(np.linalg.norm(sform[:3, :3], axis=0).min())
@@ -125,10 +111,17 @@ def _nifti_affine(header: Any, file: str) -> NDArray[np.float64]:
                 "the NIfTI header gives two positions (qform and sform) that disagree",
                 seen=f"{gap_mm:.2f} mm apart",
                 needed=f"within half a voxel ({0.5 * voxel_mm:.2f} mm)",
-                where=file,
+                where=name,
                 fix="Keep the right one: set the other to it or its code to 0.",
             )
-    return np.asarray(sform if s_code else qform, dtype=np.float64)
+    found = qform if sform is None else sform
+    if found is None:
+        raise MaskError(
+            "the NIfTI header has no position (qform and sform codes are 0)",
+            where=name,
+            fix=_NO_POSITION_FIX,
+        )
+    return found
 
 
 def _nifti_names(header: Any, file: str) -> tuple[dict[int, str], list[str]]:
@@ -138,6 +131,8 @@ def _nifti_names(header: Any, file: str) -> tuple[dict[int, str], list[str]]:
         if b"<LabelTable>" not in text:
             continue
         try:
+            if b"<!" in text.replace(b"<![CDATA[", b""):
+                raise ValueError("declarations are not read")  # entities can be bombs
             root = ElementTree.fromstring(text.rstrip(b"\0 \n"))
             labels = [(int(e.get("Key", "")), (e.text or "").strip()) for e in root.iter("Label")]
         except (ElementTree.ParseError, ValueError) as error:
@@ -151,23 +146,19 @@ def _nifti_names(header: Any, file: str) -> tuple[dict[int, str], list[str]]:
 
 def read_nrrd(path: Path) -> RawMask:
     """An NRRD label map or a 3D Slicer segmentation (.seg.nrrd), with all its layers."""
-    import nrrd
-
-    with path.open("rb") as stream:
-        header = nrrd.read_header(stream)
-        require_voxel_count(header["sizes"], path.name)
-        if "data file" in header or "datafile" in header:
-            raise MaskError("the NRRD file keeps its voxels in another file", where=path.name)
-        list_axis = _list_axis(header, path.name)
-        lps_from_kji = _nrrd_matrix(header, list_axis, path.name)
-        _refuse_fractional(header, path.name)
-        segments = _segments(header, path.name)
-        values = nrrd.read_data(header, stream, index_order="C")
-    if list_axis is None:
+    file = read_nrrd_header(path, MaskError)
+    require_voxel_count(file.sizes, path.name)
+    if file.is_detached:
+        raise MaskError("the NRRD file keeps its voxels in another file", where=path.name)
+    _require_axes(file)
+    lps_from_kji = lps_from_kji_of(file)
+    _refuse_fractional(file)
+    segments = _segments(file)
+    values = file.data().read()
+    if file.list_axis is None:
         layers = [values]
     else:
-        last = values.ndim - 1
-        layers = list(np.moveaxis(values, last - list_axis, 0))
+        layers = list(np.moveaxis(values, values.ndim - 1 - file.list_axis, 0))
     names: dict[tuple[int, int], str] = {}
     for segment in segments:
         place = (segment.layer, segment.value)
@@ -190,62 +181,17 @@ def read_nrrd(path: Path) -> RawMask:
     )
 
 
-def _list_axis(header: Mapping[str, Any], file: str) -> int | None:
-    """Which NRRD axis counts the layers of a segmentation; None for a 3-D file."""
-    n_axes = len(header["sizes"])
-    if n_axes == 3:
-        return None
-    kinds = list(header.get("kinds", ["?"] * n_axes))
-    lists = [n for n, kind in enumerate(kinds) if str(kind).lower() in ("list", "vector")]
-    if n_axes != 4 or len(lists) != 1:
+def _require_axes(file: NrrdFile) -> None:
+    """Three axes, or three and a list of layers."""
+    kinds = [str(kind) for kind in file.fields.get("kinds", ["?"] * len(file.sizes))]
+    if len(file.sizes) == 3:
+        return
+    if file.list_axis is None or kinds[file.list_axis].lower() not in ("list", "vector"):
         raise MaskError(
             "an NRRD mask must have three axes, or three and a list of layers",
-            seen=f"sizes {[int(n) for n in header['sizes']]}, kinds {kinds}",
-            where=file,
+            seen=f"sizes {list(file.sizes)[:20]}, kinds {kinds[:20]}",
+            where=file.name,
         )
-    return lists[0]
-
-
-def _nrrd_matrix(
-    header: Mapping[str, Any], list_axis: int | None, file: str
-) -> NDArray[np.float64]:
-    space = str(header.get("space", "")).strip().lower()
-    missing = [f for f in ("space", "space directions", "space origin") if f not in header]
-    if missing:
-        raise MaskError(
-            "the NRRD header has no position in the patient",
-            seen=f"no field '{missing[0]}'",
-            where=file,
-            fix=_NO_POSITION_FIX,
-        )
-    if space not in _LPS_FROM_NRRD_SPACE:
-        raise MaskError(
-            "the NRRD file is in a space that is not the patient's",
-            seen=header["space"],
-            needed="left-posterior-superior, right-anterior-superior or left-anterior-superior",
-            where=file,
-            fix=_NO_POSITION_FIX,
-        )
-    units = [str(u).strip('"') for u in header.get("space units", [])]
-    if any(u not in ("", "mm") for u in units):
-        raise MaskError("the NRRD header is not in millimetres", seen=units, where=file)
-    directions = [
-        np.array(row, dtype=np.float64)
-        for n, row in enumerate(header["space directions"])
-        if n != list_axis and row is not None
-    ]
-    origin = np.array(header["space origin"], dtype=np.float64)
-    if len(directions) != 3 or any(d.shape != (3,) for d in directions) or origin.shape != (3,):
-        raise MaskError(
-            "the NRRD header needs three space directions of three numbers",
-            seen=str(header["space directions"]),
-            where=file,
-        )
-    lps_from_space = _LPS_FROM_NRRD_SPACE[space]
-    matrix = np.eye(4)
-    matrix[:3, :3] = lps_from_space @ np.array(directions).T[:, ::-1]
-    matrix[:3, 3] = lps_from_space @ origin
-    return matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,40 +203,46 @@ class _Segment:
     name: str
 
 
-def _segments(header: Mapping[str, Any], file: str) -> list[_Segment]:
+def _segments(file: NrrdFile) -> list[_Segment]:
     """The segments of a Slicer header; older files have one layer per segment, value 1."""
-    numbers = {int(m[1]) for key in header if (m := re.fullmatch(r"Segment(\d+)_ID", key))}
-    numbers |= {int(m[1]) for key in header if (m := re.fullmatch(r"Segment(\d+)_Name", key))}
-    is_4d = len(header["sizes"]) == 4
+    keys = [re.fullmatch(r"Segment(\d{1,6})_(?:ID|Name)", key) for key in file.fields]
+    numbers = sorted({int(m[1]) for m in keys if m})
+    if len(numbers) > MAX_SEGMENTS:
+        raise MaskError(
+            "too many segments", seen=len(numbers), needed=f"<= {MAX_SEGMENTS}", where=file.name
+        )
+    is_4d = len(file.sizes) == 4
     found = []
-    for n in sorted(numbers):
-        identifier = str(header.get(f"Segment{n}_ID", f"Segment_{n + 1}"))
-        name = str(header.get(f"Segment{n}_Name", "")).strip() or identifier
-        layer = header.get(f"Segment{n}_Layer", n if is_4d else 0)
-        value = header.get(f"Segment{n}_LabelValue", 1)
+    for n in numbers:
+        identifier = file.text(f"Segment{n}_ID", f"Segment_{n + 1}")
+        name = file.text(f"Segment{n}_Name").strip() or identifier
+        layer = file.text(f"Segment{n}_Layer", str(n if is_4d else 0))
+        value = file.text(f"Segment{n}_LabelValue", "1")
         try:
             found.append(_Segment(int(layer), int(value), name))
         except ValueError as error:
             raise MaskError(
                 f"segment '{name}' has no usable layer or label value",
-                seen=f"layer {layer!r}, label value {value!r}",
-                where=file,
+                seen=f"layer {layer[:40]!r}, label value {value[:40]!r}",
+                where=file.name,
             ) from error
     bad = [s.name for s in found if s.layer < 0 or s.value <= 0]
     if bad:
         raise MaskError(
-            "a segment has a layer or label value that cannot be", seen=", ".join(bad), where=file
+            "a segment has a layer or label value that cannot be",
+            seen=", ".join(bad[:20]),
+            where=file.name,
         )
     return found
 
 
-def _refuse_fractional(header: Mapping[str, Any], file: str) -> None:
+def _refuse_fractional(file: NrrdFile) -> None:
     for key in ("Segmentation_MasterRepresentation", "Segmentation_SourceRepresentation"):
-        if "fractional" in str(header.get(key, "")).lower():
+        if "fractional" in file.text(key).lower():
             raise MaskError(
                 "the segmentation is stored as fractions, not as labels",
-                seen=header[key],
-                where=file,
+                seen=file.text(key)[:80],
+                where=file.name,
                 fix="Export it as a binary label map.",
             )
 
@@ -300,39 +252,19 @@ def _refuse_fractional(header: Mapping[str, Any], file: str) -> None:
 
 def read_metaimage(path: Path) -> RawMask:
     """A MetaImage label map (.mha); it carries no names."""
-    import SimpleITK
-
-    _require_meta_position(path)
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("MetaImageIO")
-    reader.ReadImageInformation()
-    size = reader.GetSize()
-    if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
+    file = read_metaimage_header(path)
+    if file.lps_from_kji is None:
+        raise MaskError(
+            "the MetaImage header has no position in the patient",
+            seen=f"no field '{file.missing}'" if file.missing else "under three axes",
+            where=path.name,
+            fix=_NO_POSITION_FIX,
+        )
+    if len(file.sizes) != 3 or file.n_components != 1:
         raise MaskError(
             "a mask must have three axes and one value per voxel",
-            seen=f"size {size}, {reader.GetNumberOfComponents()} values",
+            seen=f"size {file.sizes}, {file.n_components} values",
             where=path.name,
         )
-    require_voxel_count(size, path.name)
-    image = reader.Execute()
-    matrix = np.eye(4)
-    axes = np.array(image.GetDirection()).reshape(3, 3)
-    matrix[:3, :3] = (axes * np.array(image.GetSpacing()))[:, ::-1]
-    matrix[:3, 3] = image.GetOrigin()
-    values = SimpleITK.GetArrayFromImage(image)
-    return RawMask(lps_from_kji=matrix, layers=(values,), names={})
-
-
-def _require_meta_position(path: Path) -> None:
-    with path.open("rb") as stream:
-        text = stream.read(65536).split(b"ElementDataFile")[0].decode("latin-1")
-    keys = {line.partition("=")[0].strip() for line in text.splitlines()}
-    for kinds in (("Offset", "Position", "Origin"), ("TransformMatrix", "Rotation", "Orientation")):
-        if not keys.intersection(kinds):
-            raise MaskError(
-                "the MetaImage header has no position in the patient",
-                seen=f"no field '{kinds[0]}'",
-                where=path.name,
-                fix=_NO_POSITION_FIX,
-            )
+    require_voxel_count(file.sizes, path.name)
+    return RawMask(lps_from_kji=file.lps_from_kji, layers=(file.data.read(),), names={})

@@ -13,9 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from planner.errors import ConfigError
-from planner.io.label_names import LabelTable
+from planner.errors import ConfigError, MaskError
+from planner.io.label_names import LabelTable, other_tables_with
 from planner.io.stored_file import StoredFile, StoredLabel, VoxelFile
+
+MAX_NAMES_BYTES = 1_000_000
+"""A list of label names is a few kB."""
 
 _YES_VALUES = (1, 255)
 """What yes/no masks store; in such a file the number is no label."""
@@ -41,8 +44,34 @@ class LabelName:
 def names_of_labels(
     stored: StoredFile, numbers: Mapping[int, str], table: LabelTable | None
 ) -> list[tuple[StoredLabel, LabelName]]:
-    """Every label of a file with its name."""
+    """Every label of a file with its name.
+
+    Raises
+    ------
+    MaskError
+        If the table lacks numbers of the file that another table of the same tool, or of
+        another of its versions, has: then the shared numbers may mean something else too.
+    """
+    if table is not None:
+        _require_fitting_table(stored, numbers, table)
     return [(label, _name(stored, label, numbers, table)) for label in stored.labels]
+
+
+def _require_fitting_table(
+    stored: StoredFile, numbers: Mapping[int, str], table: LabelTable
+) -> None:
+    values = [v.value for v in stored.labels if v.name is None and v.value not in numbers]
+    others = other_tables_with(table, values) if len(values) > 1 else ()
+    if others:
+        missing = sorted(set(values) - set(table.numbers))
+        raise MaskError(
+            f"the label table '{table.key}' does not have all numbers of the file",
+            seen="not in it: " + ", ".join(str(v) for v in missing[:20]),
+            needed="the table of the task and release that made the file; these have all of them: "
+            + ", ".join(t.key for t in others),
+            where=stored.file,
+            fix="Choose the table (--label-table), or name the numbers (--label-names FILE).",
+        )
 
 
 def _name(
@@ -80,8 +109,8 @@ def read_label_names(label_names: str | Path | Mapping[int, str] | None) -> dict
     if isinstance(label_names, str | Path):
         where = str(label_names)
         try:
-            given = json.loads(Path(label_names).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            given = json.loads(_text_of(Path(label_names)))
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(
                 "the file of label names cannot be read", seen=str(error), where=where
             ) from error
@@ -102,3 +131,11 @@ def read_label_names(label_names: str | Path | Mapping[int, str] | None) -> dict
             )
         names[value] = name.strip()
     return names
+
+
+def _text_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        content = stream.read(MAX_NAMES_BYTES + 1)
+    if len(content) > MAX_NAMES_BYTES:
+        raise ValueError(f"more than {MAX_NAMES_BYTES} bytes are no list of names")
+    return content.decode("utf-8-sig")

@@ -19,7 +19,7 @@ from planner.geometry.frames import lps_from_ras
 from planner.geometry.mesh_cover import TriangleMesh, centres_in_mesh, cover_mesh, part_outside
 from planner.geometry.resample import MaskTransfer
 from planner.io.mesh_parsing import RawMesh, read_mesh
-from planner.io.stored_file import MaskOptions, StoredFile, StoredLabel, sha256_of
+from planner.io.stored_file import MESH_KIND, MaskOptions, StoredFile, StoredLabel, sha256_of
 from planner.model import StructureRole
 
 MAX_EXTENT_MM, MIN_EXTENT_MM = 5000.0, 0.5
@@ -92,7 +92,7 @@ def read_mesh_file(path: Path, image: Volume, options: MaskOptions) -> MeshFile:
         labels=(StoredLabel(layer=0, value=1, name=None, n_voxels=len(raw.triangles)),),
         warnings=tuple(_warnings(raw, mesh, n_open, image.grid, path.name)),
         references=None,
-        kind="surface mesh",
+        kind=MESH_KIND,
         mesh=mesh,
         n_open_edges=n_open,
     )

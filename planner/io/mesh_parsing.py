@@ -24,6 +24,9 @@ MAX_FILE_BYTES = 1_500_000_000
 
 MAX_TRIANGLES = 20_000_000
 READING_SECONDS = 120
+"""At most; a small file that takes longer than `_SECONDS` is damaged."""
+
+_SECONDS, _BYTES_PER_SECOND = 8.0, 12_500_000
 _MIN_MEMORY, _MEMORY_PER_BYTE = 3_000_000_000, 12
 
 _STL_HEAD = 84
@@ -117,6 +120,7 @@ def _binary_stl(path: Path) -> RawMesh:
 def _by_vtk(path: Path, kind: str, size: int) -> RawMesh:
     program = Path(__file__).with_name("_mesh_program.py")
     memory = max(_MIN_MEMORY, _MEMORY_PER_BYTE * size)
+    seconds = min(READING_SECONDS, _SECONDS + size / _BYTES_PER_SECOND)
     with tempfile.TemporaryDirectory(prefix="needle-planner-") as folder:
         result = Path(folder) / "mesh.npz"
         try:
@@ -132,11 +136,11 @@ def _by_vtk(path: Path, kind: str, size: int) -> RawMesh:
                 ],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=READING_SECONDS,
+                timeout=seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise _unreadable(path, f"not done after {READING_SECONDS} s") from error
+            raise _unreadable(path, f"not done after {seconds:.3g} s") from error
         if done.returncode != 0 or not result.is_file():
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
             ended = f"the reader broke down (code {done.returncode})"

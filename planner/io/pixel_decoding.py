@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.io.codestream import JPEG_2000_SYNTAXES, JPEG_SYNTAXES, frame_size
-from planner.io.dicom_stream import deflated_part, inflated
+from planner.io.codestream import JPEG_2000_SYNTAXES, JPEG_SYNTAXES, frame_size, is_ended
+from planner.io.dicom_stream import deflated_part, inflated, read_whole
 from planner.io.dicom_values import quiet_pydicom, uid_name
 from planner.io.slice_header import (
     DEFLATED,
@@ -52,6 +52,9 @@ _AS_STORED = {"correct_unused_bits": False}
 
 INFLATED_SLACK_BYTES = 16 * 2**20
 """A deflated file may hold so much behind its pixels (overlays, padding), no more."""
+
+MAX_FILE_BYTES = 8_000_000_000
+"""Of a file with compressed pixels."""
 
 ENCODED_SLACK_BYTES = 2**16
 """Besides twice its pixels, a compressed frame takes no more than this (tables, comments)."""
@@ -202,13 +205,11 @@ def _without_unused_bits(pixels: NDArray[np.generic], layout: PixelLayout) -> ND
 
 def _decoded_frames(slices: Sequence[SliceHeader]) -> Iterator[NDArray[np.generic]]:
     """Compressed or big-endian frames."""
-    import pydicom
-
     header = slices[0]
     layout = _layout_of(header)
     try:
         with quiet_pydicom():
-            source = pydicom.dcmread(header.file)
+            source = read_whole(header.file, max_bytes=MAX_FILE_BYTES)
             if layout.transfer_syntax_uid == EXPLICIT_BE:
                 yield from _big_endian_frames(source, slices)
                 return
@@ -262,6 +263,8 @@ def _check_frame(frame: bytes, layout: PixelLayout) -> None:
             seen = "no size" if size is None else "{} x {} pixels of {}".format(*size)
             rows, columns = layout.frame_shape
             raise _WrongFrameError(f"{seen} in the codestream, {rows} x {columns} in the header")
+        if not is_ended(frame):
+            raise _WrongFrameError("a compressed frame without an end")
 
 
 def _by_pydicom(frame: bytes, layout: PixelLayout) -> NDArray[np.generic]:

@@ -94,6 +94,10 @@ def _parse(text: str, name: str) -> Any:
         ) from error
     except RecursionError as error:
         raise _not_a_plan(name, "its JSON is nested too deeply") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        raise _not_a_plan(name, "a number in it has too many digits") from error
 
 
 def _check_schema_id(data: Any, name: str) -> None:

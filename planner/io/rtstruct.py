@@ -28,6 +28,7 @@ from planner.geometry.resample import MaskTransfer
 from planner.io.references import refers_to
 from planner.io.rtstruct_parsing import RoiContours, RtStructures, parse_rtstruct
 from planner.io.stored_file import (
+    CONTOUR_KIND,
     ImageReferences,
     MaskOptions,
     StoredFile,
@@ -107,7 +108,7 @@ def read_contour_file(path: Path, image: Volume, options: MaskOptions) -> Contou
         labels=tuple(_label(roi) for roi in rois.values()),
         warnings=tuple(notes),
         references=references,
-        kind="RT structure set",
+        kind=CONTOUR_KIND,
         rois=rois,
         steps=steps,
     )

@@ -6,7 +6,6 @@ with millions of points takes seconds, and one that claims more is refused.
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ import numpy as np
 
 from planner.errors import InputError, MaskError, UnsupportedObjectError
 from planner.geometry.frames import FloatArray
-from planner.io.dicom_stream import deflated_part, inflated
-from planner.io.slice_header import DEFLATED
+from planner.io.dicom_stream import read_whole
+from planner.io.dicom_values import uid_name
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -33,6 +32,9 @@ MAX_CONTOURS = 100_000
 MAX_POINTS = 5_000_000
 MAX_COORDINATE_MM = 1e5
 """Larger numbers in a coordinate are damage, or not millimetres."""
+
+MAX_TEXT = 256
+"""Characters of a name that are read; the standard allows 64."""
 
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _OPEN = ("OPEN_PLANAR", "OPEN_NONPLANAR", "POINT")
@@ -93,40 +95,25 @@ def parse_rtstruct(path: Path) -> RtStructures:
         # pydicom warns of every value that breaks a rule of its type; what matters is checked.
         warnings.simplefilter("ignore")
         try:
-            return _parsed(_dataset(path), path.name)
+            dataset = read_whole(path, max_bytes=MAX_FILE_BYTES, refusal=MaskError)
+            return _parsed(dataset, path.name)
         except InputError:
             raise
         except Exception as error:  # damaged DICOM fails in every way there is
             raise MaskError(
                 "the RT structure set cannot be read",
-                seen=f"{type(error).__name__}: {error}"[:200],
+                seen=type(error).__name__,  # its words may quote the header, the patient's name too
                 where=path.name,
+                fix="Export it again from the program that made it.",
             ) from error
 
 
-def _dataset(path: Path) -> Dataset:
-    import pydicom
-    from pydicom.filereader import read_file_meta_info
-
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise _too_much("bytes", size, MAX_FILE_BYTES, path.name)
-    meta = read_file_meta_info(path)
-    if str(meta.get("TransferSyntaxUID", "")) != DEFLATED:
-        return pydicom.dcmread(path, force=True)
-    with path.open("rb") as stream:
-        data, is_all = inflated(deflated_part(stream, path.name), MAX_FILE_BYTES)
-    if not is_all:
-        raise _too_much("bytes when inflated", f">= {len(data)}", MAX_FILE_BYTES, path.name)
-    return pydicom.filereader.read_dataset(io.BytesIO(data), False, True)
-
-
 def _parsed(dataset: Dataset, file: str) -> RtStructures:
-    kind = str(dataset.get("SOPClassUID", "")).strip()
-    if kind != RTSTRUCT_CLASS and str(dataset.get("Modality", "")).strip() != "RTSTRUCT":
+    kind = _text(dataset, "SOPClassUID")
+    if kind != RTSTRUCT_CLASS and _text(dataset, "Modality") != "RTSTRUCT":
         raise UnsupportedObjectError(
             "the DICOM object is not an RT structure set",
-            seen=f"class {kind or 'not stated'}",
+            seen=uid_name(kind) if kind else "no class",
             needed=RTSTRUCT_CLASS,
             where=file,
         )
@@ -238,9 +225,7 @@ def _points(contour: Dataset, where: str) -> FloatArray:
         else:
             values = None if raw is None else np.array(raw, dtype=np.float64).ravel()
     except ValueError as error:
-        raise MaskError(
-            "the coordinates of a contour are not numbers", seen=str(error)[:80], where=where
-        ) from error
+        raise MaskError("the coordinates of a contour are not numbers", where=where) from error
     if values is None or values.size == 0:
         return np.zeros((0, 3))
     if values.size % 3:
@@ -283,7 +268,8 @@ def _items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
 
 def _text(dataset: Dataset, keyword: str) -> str:
     value = dataset.get(keyword)
-    return "" if value is None else str(value).strip(" \0")
+    # up to a NUL: a value whose length is damaged goes on into the next elements
+    return "" if value is None else str(value).partition("\0")[0].strip()[:MAX_TEXT]
 
 
 def _number(dataset: Dataset, keyword: str, file: str) -> int:

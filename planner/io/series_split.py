@@ -202,7 +202,7 @@ def _by_orientation(part: SeriesPart) -> list[SeriesPart]:
     few = min(groups, key=len)
     turn = turn_deg(references[order[0]], references[order[1]])
     problem = SeriesGeometryError(
-        f"mixed orientation: {len(few)} of {len(part.slices)} slices are turned against the others",
+        f"mixed orientation: {len(few)} of {len(part.slices)} slices turned against the others",
         seen=f"{turn:.2f} degrees between the slices, {_sizes(groups)} slices",
         needed=f"one orientation, or stacks of at least {STRAY_MAX + 1} slices each",
         where=few[0].name,

@@ -21,7 +21,6 @@ from planner.io.stack_problems import (
     place_problems,
     sideways_problems,
 )
-from planner.io.wording import counted
 
 REPORT_RESIDUAL_MM = 0.005
 """Residuals from here on are told in a warning; below is the rounding of the header's decimals."""
@@ -94,8 +93,9 @@ def _frame_warnings(slices: Sequence[SliceHeader]) -> tuple[str, ...]:
     """Nothing is refused for want of a frame: a volume file has none either. But it is said."""
     if any(h.frame_of_reference_uid for h in slices):
         return ()
+    where = "its one image" if len(slices) == 1 else f"all {len(slices)} images"
     text = (
-        f"no frame of reference (FrameOfReferenceUID absent in all {counted(len(slices), 'image')})"
+        f"no frame of reference (FrameOfReferenceUID absent in {where})"
         ": the coordinates hold for this series alone, and nothing shows that a --target or "
         "--structures made on another series belongs to it"
     )

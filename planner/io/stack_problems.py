@@ -15,6 +15,7 @@ from planner.errors import DicomTagError, InputError, SeriesGeometryError
 from planner.geometry.frames import FloatArray
 from planner.io.series_split import mixed_size_problems, places, turn_deg
 from planner.io.slice_header import SliceHeader
+from planner.io.wording import counted
 
 MIN_SLICES = 2
 """Fewer have no slice spacing. Two have one gap, which nothing can check: a warning says so."""
@@ -168,7 +169,7 @@ def place_problems(ordered: Sequence[SliceHeader]) -> list[InputError]:
     )
     return [
         SeriesGeometryError(
-            f"duplicate slices: {len(twins)} of {n} images lie where another one lies",
+            f"duplicate slices: {len(twins)} of {n} images at the place of another one",
             seen=f"{_lps(np.array(one.position_lps_mm))} in both {one.name} and {other.name}"
             + (" (equal SOPInstanceUID, but other pixel bytes or header)" if has_one_uid else ""),
             needed="one image for each position, or an attribute that tells them apart",
@@ -250,9 +251,9 @@ def gap_problems(
         n_missing = int(multiple[wide].sum() - wide.size)
         return [
             SeriesGeometryError(
-                f"{n_missing} slice{'s' if n_missing > 1 else ''} missing",
+                f"{counted(n_missing, 'slice')} missing",
                 seen="; ".join(_gap_text(ordered, gaps_mm, int(g)) for g in wide[:3])
-                + (f"; and {wide.size - 3} more gaps" if wide.size > 3 else ""),
+                + (f"; and {counted(wide.size - 3, 'more gap')}" if wide.size > 3 else ""),
                 needed=f"{common_mm:.3f} mm as between the others",
                 where=ordered[int(wide[0])].name,
                 fix="Copy or export the series again with all its slices, or choose another one "

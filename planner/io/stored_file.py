@@ -24,6 +24,9 @@ from planner.model.mr import Cylinder
 
 MeshFrame = Literal["lps", "ras"]
 
+CONTOUR_KIND, MESH_KIND = "RT structure set", "surface mesh"
+"""``StoredFile.kind`` of files without voxels of their own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskOptions:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from planner.geometry import Grid, Mask
 from planner.geometry.frames import FloatArray, orientation_letters
+from planner.io.wording import counted
 from planner.model import Finding, Structure, StructureRole, Verdict
 
 LEFT_RIGHT = "left_right_mismatch"
@@ -139,7 +140,7 @@ def _cut_by_the_image(extents: Sequence[_Extent]) -> Iterator[str]:
     """Structures on a face of the image: they may go on where nothing was imaged."""
     cut = []
     for extent in extents:
-        if extent.structure.role is StructureRole.BODY:
+        if not _matters(extent.structure):
             continue
         grid = extent.structure.mask.grid
         faces = []
@@ -159,12 +160,19 @@ def _cut_by_the_image(extents: Sequence[_Extent]) -> Iterator[str]:
         )
 
 
+def _matters(structure: Structure) -> bool:
+    """Whether a fault of its mask would matter: not of the body, nor of what may be crossed."""
+    return structure.role.is_obstacle or structure.role is StructureRole.TARGET
+
+
 def _specks(extents: Sequence[_Extent]) -> Iterator[str]:
     """Parts so much smaller than the largest that they may be slips of the drawing."""
     from scipy import ndimage
 
     found = []
     for extent in extents:
+        if not _matters(extent.structure):
+            continue
         labels, n = ndimage.label(extent.inside, np.ones((3, 3, 3)))
         if n < 2:
             continue
@@ -173,7 +181,8 @@ def _specks(extents: Sequence[_Extent]) -> Iterator[str]:
         if not is_speck.any():
             continue
         n_voxels = int(sizes[is_speck].sum())
-        text = f"{extent.structure.name} ({int(is_speck.sum())} of {n_voxels} voxels)"
+        voxels = counted(n_voxels, "voxel")
+        text = f"{extent.structure.name} ({counted(int(is_speck.sum()), 'speck')}, {voxels})"
         if extent.structure.role is StructureRole.TARGET:
             main = np.isin(labels, 1 + np.flatnonzero(~is_speck))
             moved = _centroid(extent, main) - extent.centroid_lps_mm
@@ -191,6 +200,7 @@ def _centroid(extent: _Extent, inside: NDArray[np.bool_]) -> FloatArray:
 
 def _overlaps(extents: Sequence[_Extent]) -> Iterator[str]:
     """Targets within obstacles, and allowed structures within structures to avoid."""
+    harmless = []
     for one in extents:
         role = one.structure.role
         if role not in (StructureRole.TARGET, StructureRole.ALLOWED):
@@ -205,11 +215,17 @@ def _overlaps(extents: Sequence[_Extent]) -> Iterator[str]:
             if n == 0:
                 continue
             volume = n * one.structure.mask.grid.voxel_volume_mm3
-            text = (
+            if role is StructureRole.ALLOWED:
+                harmless.append(
+                    f"{one.structure.name} and {other.structure.name} ({volume:.0f} mm3)"
+                )
+                continue
+            yield (
                 f"'{one.structure.name}' ({role}) overlaps '{other.structure.name}' ({against}) "
-                f"in {n} voxels, {volume:.0f} mm3"
+                f"in {counted(n, 'voxel')}, {volume:.0f} mm3"
             )
-            yield text + (": avoiding wins there" if role is StructureRole.ALLOWED else "")
+    if harmless:
+        yield f"allowed, but also to avoid, and avoided there: {_listed(harmless)}"
 
 
 def _shared(mask: Mask, other: _Extent) -> int:

@@ -31,7 +31,14 @@ from planner.io.mask_naming import LabelName, names_of_labels, read_label_names
 from planner.io.mask_placing import require_same_space
 from planner.io.references import frame_mismatch, reference_notes
 from planner.io.roles import RoleChoice, parse_role, role_and_margin, unknown_name_error
-from planner.io.stored_file import MaskOptions, MeshFrame, StoredFile, StoredLabel
+from planner.io.stored_file import (
+    CONTOUR_KIND,
+    MESH_KIND,
+    MaskOptions,
+    MeshFrame,
+    StoredFile,
+    StoredLabel,
+)
 from planner.io.structure_checks import check_structures
 from planner.model import (
     Finding,
@@ -48,6 +55,9 @@ FRAME_MISMATCH = "frame_mismatch"
 
 MAX_MASK_BYTES = 12_000_000_000
 """Memory for the masks of all structures (one byte per voxel and structure)."""
+
+_DRAWN_KINDS = (CONTOUR_KIND, MESH_KIND)
+"""Kinds of file (``StoredFile.kind``) that have no voxels of their own."""
 
 _CLASS_OF_ROLE = {
     StructureRole.BODY: "skin_body",
@@ -363,16 +373,26 @@ class _Notes:
             )
         if self.outside:
             yield f"{stored.file}: voxels outside the image volume: {_listed(self.outside)}"
+        is_drawn = stored.kind in _DRAWN_KINDS
         if self.covered:
+            how = (
+                f"{stored.kind}, drawn onto the voxels conservatively"
+                if is_drawn
+                else "on another grid than the image; brought over by conservative cover"
+            )
             yield (
-                f"{stored.file}: on another grid than the image; brought over by conservative "
-                f"cover, grown by up to {max(self.covered.values()):.2f} mm: "
+                f"{stored.file}: {how}, grown by up to {max(self.covered.values()):.2f} mm: "
                 f"{_listed(self.covered)}"
             )
         if self.sampled:
+            how = (
+                f"{stored.kind}, drawn at voxel centres"
+                if is_drawn
+                else "on another grid than the image; sampled at voxel centres"
+            )
             yield (
-                f"{stored.file}: on another grid than the image; sampled at voxel centres, edges "
-                f"moved by up to {max(self.sampled.values()):.2f} mm: {_listed(self.sampled)}"
+                f"{stored.file}: {how}, edges moved by up to "
+                f"{max(self.sampled.values()):.2f} mm: {_listed(self.sampled)}"
             )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from planner.errors import InputError, SeriesChoiceError
 from planner.io.catalogue import Catalogue, CatalogueEntry
+from planner.io.wording import counted
 
 _CHOOSE = "Choose one with --series (series=... in Python)."
 
@@ -153,4 +154,4 @@ def _skipped_text(catalogue: Catalogue) -> str:
     skipped = catalogue.skipped
     shown = "; ".join(f"{s.file}: {s.reason}" for s in skipped[:3])
     more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"{len(skipped)} files ({shown}{more})" if skipped else "0 files"
+    return f"{counted(len(skipped), 'file')} ({shown}{more})" if skipped else "0 files"

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from planner.model import PlanResult, Trajectory
+from planner.report.header import draw_header, procedure_title
 from planner.report.mr_needle import artefact_handles
 from planner.report.mr_text import distance_note
 from planner.report.panel_text import HEIGHT_PX as TEXT_HEIGHT_PX
@@ -23,21 +24,17 @@ from planner.report.panel_text import WIDTH_PX as TEXT_WIDTH_PX
 from planner.report.panel_text import draw_text
 from planner.report.panel_view import PanelScene, draw_view, has_corridor
 from planner.report.style import (
-    BANNER,
     DPI,
     MATPLOTLIB_STYLE,
     OUTSIDE_COLOUR,
     OUTSIDE_HATCH_COLOUR,
-    VERDICT_COLOUR,
     VERDICT_MEANING,
     Outline,
     drawable,
-    shortened,
 )
 from planner.report.views import across_views, along_views
 
 WIDTH_PX, HEIGHT_PX = 1600, 1400
-TITLE_CHARACTERS = 45
 
 # Axes rectangles in pixels from the lower left corner: x, y, width, height.
 _TOP = ((30, 688, 755, 590), (815, 688, 755, 590))
@@ -61,7 +58,13 @@ def panel_figure(scene: PanelScene, trajectory: Trajectory) -> Figure:
         for rectangle, view in zip((*_TOP, *_BOTTOM), (*along, *across), strict=True):
             axes = _axes(figure, rectangle)
             drawn += draw_view(axes, scene, trajectory, view)
-        _draw_header(figure, scene.result, trajectory)
+        draw_header(
+            figure,
+            _title(scene.result, trajectory),
+            trajectory.verdict,
+            VERDICT_MEANING[trajectory.verdict],
+            margin_px=_TOP[0][0],
+        )
         draw_text(_axes(figure, _TEXT), scene.result, trajectory)
         _draw_footer(figure, scene.result, drawn, trajectory)
     return figure
@@ -76,53 +79,10 @@ def _axes(figure: Figure, rectangle: tuple[int, int, int, int]) -> Any:
     return axes
 
 
-def _draw_header(figure: Figure, result: PlanResult, trajectory: Trajectory) -> None:
-    n = len(result.trajectories)
-    feasible = int(result.candidates.feasible.sum())
-    title = shortened(drawable(result.protocol.title), TITLE_CHARACTERS)
-    head = f"Path {trajectory.rank} of {n} shown ({feasible:,} feasible):  {title}"
-    figure.text(
-        30 / WIDTH_PX,
-        1 - 38 / HEIGHT_PX,
-        head,
-        fontsize=20,
-        fontweight="bold",
-        va="center",
-        parse_math=False,
-    )
-    figure.text(
-        30 / WIDTH_PX,
-        1 - 76 / HEIGHT_PX,
-        BANNER,
-        fontsize=13,
-        color="#b00020",
-        va="center",
-        fontweight="bold",
-    )
-    figure.text(
-        1 - 30 / WIDTH_PX,
-        1 - 38 / HEIGHT_PX,
-        f" {trajectory.verdict.upper()} ",
-        fontsize=22,
-        fontweight="bold",
-        color="white",
-        ha="right",
-        va="center",
-        bbox={
-            "boxstyle": "round,pad=0.25",
-            "facecolor": VERDICT_COLOUR[trajectory.verdict],
-            "edgecolor": "none",
-        },
-    )
-    figure.text(
-        1 - 30 / WIDTH_PX,
-        1 - 80 / HEIGHT_PX,
-        VERDICT_MEANING[trajectory.verdict],
-        fontsize=13,
-        color=VERDICT_COLOUR[trajectory.verdict],
-        ha="right",
-        va="center",
-    )
+def _title(result: PlanResult, trajectory: Trajectory) -> str:
+    n, feasible = len(result.trajectories), int(result.candidates.feasible.sum())
+    shown = f"Path {trajectory.rank} of {n} shown ({feasible:,} feasible)"
+    return f"{shown}:  {procedure_title(result)}"
 
 
 def _draw_footer(

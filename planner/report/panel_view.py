@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Circle, Polygon, Rectangle
 from matplotlib.patheffects import withStroke
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from planner.geometry import Mask
 from planner.geometry.frames import FloatArray
-from planner.geometry.sampling import nearest_voxels
+from planner.geometry.sampling import NearestVoxels, nearest_voxels
 from planner.model import PlanResult, StructureRole, Trajectory
 from planner.report.body import body_of
 from planner.report.mr_needle import draw_artefact
@@ -32,6 +32,9 @@ MIN_CORRIDOR_MM = 0.5
 """A required margin below this lies on the needle's own edge and is not drawn."""
 
 WINDOW_PERCENTILES = (1.0, 99.5)
+UNSEEN_OPACITY = 0.35
+"""Of image values where nothing was measured: the hatching of what is not imaged shows through."""
+
 WINDOW_SAMPLES = 96
 """Samples along each axis of the image for its percentiles."""
 
@@ -99,8 +102,11 @@ def capsule_outline(
 def draw_view(axes: Any, scene: PanelScene, trajectory: Trajectory, view: View) -> list[Outline]:
     """Everything of one view; returns the outlines that are visible in it."""
     plane = view.plane
-    _draw_image(axes, scene, plane)
-    drawn = _draw_outlines(axes, scene, plane)
+    voxels = nearest_voxels(scene.result.volume.grid, plane.points_lps_mm())
+    imaged = scene.result.imaged
+    is_unseen = None if imaged is None else voxels.of_mask(imaged.inside) == 0.0
+    _draw_image(axes, scene, plane, is_unseen)
+    drawn = _draw_outlines(axes, scene, plane, voxels, is_unseen)
     _draw_needle(axes, scene.result, trajectory, view)
     _draw_target(axes, scene.result, view)
     draw_marks(axes, scene.result, trajectory, view)
@@ -113,7 +119,9 @@ def draw_view(axes: Any, scene: PanelScene, trajectory: Trajectory, view: View) 
     return drawn
 
 
-def _draw_image(axes: Any, scene: PanelScene, plane: PlaneSpec) -> None:
+def _draw_image(
+    axes: Any, scene: PanelScene, plane: PlaneSpec, is_unseen: NDArray[np.bool_] | None
+) -> None:
     left, right, bottom, top = plane.extent_mm
     axes.add_patch(
         Rectangle(
@@ -135,18 +143,26 @@ def _draw_image(axes: Any, scene: PanelScene, plane: PlaneSpec) -> None:
         cmap="gray",
         vmin=low,
         vmax=high,
+        alpha=None if is_unseen is None else np.where(is_unseen, UNSEEN_OPACITY, 1.0),
         interpolation="nearest",
         zorder=1,
     )
 
 
-def _draw_outlines(axes: Any, scene: PanelScene, plane: PlaneSpec) -> list[Outline]:
+def _draw_outlines(
+    axes: Any,
+    scene: PanelScene,
+    plane: PlaneSpec,
+    voxels: NearestVoxels,
+    is_unseen: NDArray[np.bool_] | None,
+) -> list[Outline]:
     drawn = []
-    voxels = nearest_voxels(scene.result.structures.grid, plane.points_lps_mm())
     for item in scene.outlined:
         if not _may_meet(item, plane):
             continue
         mask = voxels.of_mask(item.mask.inside)
+        if is_unseen is not None and item.line == BODY_OUTLINE:
+            mask[is_unseen] = np.nan  # a body that stops there is cut, its end is no surface
         if not (np.any(mask == 1.0) and np.any(mask == 0.0)):
             continue
         contour = axes.contour(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from planner.geometry.frames import FloatArray, orientation_letters
 from planner.model import PlanResult, Trajectory, Verdict
+from planner.report.header import draw_header, procedure_title
 from planner.report.skin_camera import PICTURE_PX, SkinCamera, hub_lps_mm
 from planner.report.skin_colours import (
     CLEARANCE_MAP,
@@ -26,7 +27,9 @@ from planner.report.skin_colours import (
     label_colours,
 )
 from planner.report.skin_values import IMAGE_ENDS, NOT_TRIED, SkinValues
-from planner.report.style import BANNER, DPI, VERDICT_COLOUR, drawable, shortened
+from planner.report.style import DPI, VERDICT_COLOUR, drawable, shortened
+from planner.report.text import verdict_meaning
+from planner.report.wording import counted
 
 WIDTH_PX, HEIGHT_PX = 1600, 1200
 
@@ -34,7 +37,7 @@ LABEL_GAP_PX = 38.0
 """Two rank labels keep this distance."""
 
 _LEGEND_X = 1180 / WIDTH_PX
-_LEGEND_TOP = 1 - 150 / HEIGHT_PX
+_LEGEND_TOP = 1 - 175 / HEIGHT_PX
 _WITHOUT_COUNT = {NOT_TRIED: "not tried as an entry", IMAGE_ENDS: "image ends here"}
 _WHITE_HALO = [withStroke(linewidth=3.0, foreground="white")]
 
@@ -61,24 +64,12 @@ def skin_figure(
     _draw_scale_bar(axes, camera)
     _draw_inner_paths(axes, result, camera, paths)
     _draw_ranks(axes, result, camera, paths)
-    title = f"Skin entries: {drawable(result.protocol.title)}"
-    figure.text(
-        20 / WIDTH_PX,
-        1 - 32 / HEIGHT_PX,
-        title,
-        fontsize=22,
-        fontweight="bold",
-        va="center",
-        parse_math=False,
-    )
-    figure.text(
-        20 / WIDTH_PX,
-        1 - 72 / HEIGHT_PX,
-        BANNER,
-        fontsize=13,
-        fontweight="bold",
-        color="#b00020",
-        va="center",
+    draw_header(
+        figure,
+        f"Skin entries: {procedure_title(result)}",
+        result.verdict,
+        verdict_meaning(result),
+        margin_px=20,
     )
     series = drawable(result.volume.source.series_instance_uid or "unknown")
     figure.text(
@@ -231,7 +222,7 @@ def clearance_legend(figure: Figure, values: SkinValues, norm: Normalize) -> Non
         figure.text(
             _LEGEND_X + 110 / WIDTH_PX,
             _LEGEND_TOP - 300 / HEIGHT_PX,
-            "at least, over all\nstructures; feasible\nentries only",
+            "at least, to the\nstructures given;\nfeasible entries only",
             fontsize=13,
             va="center",
         )
@@ -239,20 +230,22 @@ def clearance_legend(figure: Figure, values: SkinValues, norm: Normalize) -> Non
         figure.text(
             _LEGEND_X,
             _LEGEND_TOP - 60 / HEIGHT_PX,
-            "CLEARANCE NOT MEASURED\n(no structures given)",
+            "CLEARANCE NOT MEASURED\n(no structure to avoid given)",
             fontsize=16,
             fontweight="bold",
             color=VERDICT_COLOUR[Verdict.UNKNOWN],
             va="top",
         )
     else:
+        is_skin_tried = sum(values.counts[:-1]) > 0  # the last are ends of the image
         figure.text(
             _LEGEND_X,
             _LEGEND_TOP - 60 / HEIGHT_PX,
-            "NO FEASIBLE ENTRY",
+            "NO FEASIBLE ENTRY" if is_skin_tried else "NO SKIN WITHIN REACH\nIN THIS IMAGE",
             fontsize=18,
             fontweight="bold",
-            color="#cf222e",
+            color=VERDICT_COLOUR[Verdict.FAIL],
+            va="top",
         )
     rows = [
         (REJECTED_COLOUR, "rejected"),
@@ -278,10 +271,12 @@ def reason_legend(figure: Figure, values: SkinValues) -> None:
     colours = label_colours(values.labels)
     for colour, label, count in zip(colours, values.labels, values.counts, strict=True):
         if label in (NOT_TRIED, IMAGE_ENDS):
-            ruled_out = f"\n{count:,} candidates" if count else ""
+            ruled_out = f"\n{counted(count, 'candidate')}" if count else ""
             rows.append((colour, _WITHOUT_COUNT[label] + ruled_out))
         else:
-            rows.append((colour, f"{shortened(drawable(label), 30)}\n{count:,} candidates"))
+            rows.append(
+                (colour, f"{shortened(drawable(label), 30)}\n{counted(count, 'candidate')}")
+            )
     _swatches(figure, _LEGEND_TOP - 50 / HEIGHT_PX, rows)
 
 

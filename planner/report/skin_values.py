@@ -18,8 +18,9 @@ REACH_MM = (4.0, 12.0)
 
 FEASIBLE, OTHER, NOT_TRIED, IMAGE_ENDS = "feasible", "other limits", "not tried", "image ends"
 
-CUT_MM = 1.5
-"""A vertex this near to a face of the volume is where the image cuts the body, not skin."""
+CUT_MM, CUT_VOX = 1.5, 0.49
+"""A vertex nearer to a face of the volume than the larger of the two is where the image cuts the
+body, not skin: the drawn surface rounds its rim off by up to half a voxel."""
 
 UNSEEN_MM = 3.0
 """The same for what was not imaged: the drawn surface is smoothed by as much."""
@@ -80,7 +81,7 @@ def skin_values(
         near = np.isfinite(gap_mm)
         candidate[near] = shown[nearest[near]]
     at_end = np.append(candidates.rejected_by == IMAGE_END, False)
-    is_cut = ~grid.contains(vertices_lps_mm, inset_mm=CUT_MM) | at_end[candidate]
+    is_cut = _is_at_face(vertices_lps_mm, grid) | at_end[candidate]
     if imaged is not None:
         is_cut |= _is_beside_unseen(vertices_lps_mm, imaged)
     candidate[is_cut] = -1
@@ -99,6 +100,14 @@ def skin_values(
         labels=labels,
         counts=counts,
     )
+
+
+def _is_at_face(vertices_lps_mm: FloatArray, grid: Grid) -> NDArray[np.bool_]:
+    """Which vertices lie outside of the volume or at a face of it."""
+    at_kji = grid.to_kji(vertices_lps_mm)
+    room_vox = np.minimum(at_kji + 0.5, np.array(grid.shape_kji) - 0.5 - at_kji)
+    is_within = room_vox >= np.maximum(CUT_MM / grid.spacing_kji_mm, CUT_VOX)
+    return np.asarray(~is_within.all(axis=1))
 
 
 def _is_beside_unseen(vertices_lps_mm: FloatArray, imaged: Mask) -> NDArray[np.bool_]:

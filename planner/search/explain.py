@@ -63,6 +63,11 @@ def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
     names = list(fails)
     matrix = np.stack([fails[name] for name in names])
     n_failed = matrix.sum(axis=0)
+    if fails[IMAGE_END].all():
+        # Where no skin is in reach, no other limit is worth a word.
+        alone = np.flatnonzero(n_failed == 1)
+        at_end = _explain_image_end(question, len(question.batch), alone)
+        return (_no_skin(question), at_end) if alone.size else (_no_skin(question),)
     explanations = []
     for row, name in enumerate(names):
         removed = int(matrix[row].sum())

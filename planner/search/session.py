@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ from planner.search.mr_physics import MrPhysics, known_acquisitions
 from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
 from planner.search.target_place import mixed_up_frames
 from planner.search.timing import Stopwatch
-from planner.skin import SkinEntries, find_body, imaged_around, skin_entries
+from planner.skin import BodyMask, SkinEntries, find_body, imaged_around, skin_entries
 
 _REACH_FACTOR = 1.25
 """Skin up to a quarter beyond the needle's length is tried, so that an explanation
@@ -133,7 +134,12 @@ class PlanningSession:
             self._progress("MR physics", 1.0)
         self._obstacles = self.physics.obstacles
         with self._clock.stage("body"):
-            self.body, self.body_source, self.imaged, self._body_warnings = self._find_body()
+            self.body, self.body_source, self.imaged, found = self._find_body()
+        self._body_warnings = () if found is None else found.warnings
+        self._obstacles = replace(
+            self._obstacles,
+            doubts=(*self._obstacles.doubts, *(() if found is None else found.findings)),
+        )
         self._cut_faces = CutFaces.of(self.body, self.imaged)
         self._walker = BodyWalker(self.body)
         self._midline = Midline(self.structures, self.body, self.imaged)
@@ -239,17 +245,17 @@ class PlanningSession:
             imaged=self.imaged,
         )
 
-    def _find_body(self) -> tuple[Mask, str, Mask, tuple[str, ...]]:
+    def _find_body(self) -> tuple[Mask, str, Mask, BodyMask | None]:
         given = self.structures.with_role(StructureRole.BODY)
         if given:
             inside = np.logical_or.reduce([s.mask.inside for s in given])
             names = "+".join(s.name for s in given)
             mask = Mask(grid=self.volume.grid, inside=inside)
-            return mask, f"structure:{names}", imaged_around(self.volume, mask), ()
+            return mask, f"structure:{names}", imaged_around(self.volume, mask), None
         self._progress("finding the body", 0.0)
         body = find_body(self.volume)
         self._progress("finding the body", 1.0)
-        return body.mask, "automatic", body.imaged, body.warnings
+        return body.mask, "automatic", body.imaged, body
 
     def _check_target(self, target: Target) -> None:
         point = target.point_lps_mm

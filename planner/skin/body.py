@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import MaskError
-from planner.geometry import Mask, Volume
+from planner.geometry import Grid, Mask, Volume
+from planner.model import Finding, Verdict
 from planner.skin.ct import ct_body
+from planner.skin.end_words import FACES, cut_words
 from planner.skin.ends import (
     Constants,
     Measured,
@@ -22,9 +24,8 @@ from planner.skin.kernels import ImageArray
 from planner.skin.mr import mr_body
 from planner.skin.padding import Imaged, circle_of_ct, imaged_region
 
+SKIN_UNSURE = "skin_unsure"
 MIN_BODY_MM3 = 2e4
-FACES = ("k0", "k1", "j0", "j1", "i0", "i1")
-"""Names of the volume's faces: first and last index of each axis."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,6 +49,11 @@ class BodyMask:
         Volume that another defensible threshold would have called air.
     body_frac : float
         Fraction of the imaged volume that is body.
+    dark_layer_mm : float
+        Thickness of an even dark layer before the skin that was found, which may be tissue; 0
+        where there is none.
+    unsure_mm : float
+        Mean thickness of what another threshold would have called air, where that is much; else 0.
     cut_faces : tuple of str
         Faces of the volume (of its imaged part) that cut the body, of ``FACES``.
     warnings : tuple of str
@@ -62,8 +68,39 @@ class BodyMask:
     body_level: float
     unsure_mm3: float
     body_frac: float
+    dark_layer_mm: float
+    unsure_mm: float
     cut_faces: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is not known of the skin, for every path that enters through it."""
+        if self.dark_layer_mm > 0:
+            note = (
+                "an even dark layer before the skin that was found may be tissue: skin and depth "
+                "may be this much out; give a body mask, or plan on an image without suppressed fat"
+            )
+            return (_skin_unsure(self.dark_layer_mm, Verdict.UNKNOWN, note),)
+        if self.unsure_mm > 0:
+            note = (
+                "so much near the skin, on average, is nearly as dark as air and was counted as "
+                "body: look at the outline, or give a body mask"
+            )
+            return (_skin_unsure(self.unsure_mm, Verdict.CAUTION, note),)
+        return ()
+
+
+def _skin_unsure(measured_mm: float, verdict: Verdict, note: str) -> Finding:
+    return Finding(
+        constraint=SKIN_UNSURE,
+        structure=None,
+        measured=round(measured_mm, 1),
+        required=None,
+        unit="mm",
+        verdict=verdict,
+        note=note,
+    )
 
 
 def find_body(volume: Volume) -> BodyMask:
@@ -122,8 +159,10 @@ def find_body(volume: Volume) -> BodyMask:
         body_level=found.body_level,
         unsure_mm3=found.unsure_mm3,
         body_frac=float(np.count_nonzero(inside & seen)) / max(int(np.count_nonzero(seen)), 1),
+        dark_layer_mm=found.dark_layer_mm,
+        unsure_mm=found.unsure_mm,
         cut_faces=cut,
-        warnings=found.warnings + _constant_air_warning(measured) + _cut_warning(cut),
+        warnings=found.warnings + _constant_air_warning(measured) + _cut_warning(cut, volume.grid),
     )
 
 
@@ -222,7 +261,7 @@ def _constant_air_warning(measured: Measured) -> tuple[str, ...]:
     )
 
 
-def _cut_warning(cut: tuple[str, ...]) -> tuple[str, ...]:
+def _cut_warning(cut: tuple[str, ...], grid: Grid) -> tuple[str, ...]:
     if not cut:
         return ()
-    return (f"the image cuts the body at {', '.join(cut)}: no skin entry there",)
+    return (f"the image cuts the body at {cut_words(cut, grid)}: no skin entry there",)

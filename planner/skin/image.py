@@ -86,6 +86,8 @@ class Found:
     air_level: float = float("nan")
     body_level: float = float("nan")
     unsure_mm3: float = 0.0
+    dark_layer_mm: float = 0.0
+    unsure_mm: float = 0.0
     warnings: tuple[str, ...] = ()
 
 

@@ -90,6 +90,8 @@ def mr_body(values: ImageArray, imaged: Imaged, grid: Grid) -> Found:
         air_level=sign * (floor + air.mean),
         body_level=sign * (floor + body_level),
         unsure_mm3=max(air.unsure_mm3, 0.0),
+        dark_layer_mm=layer_mm,
+        unsure_mm=air.unsure_mm if air.unsure_mm > UNSURE_MM else 0.0,
         warnings=warnings + _layer_warning(layer_mm) + _unsure_warning(air),
     )
 

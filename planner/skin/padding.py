@@ -90,7 +90,7 @@ def imaged_region(values: ImageArray, spacing_kji_mm: FloatArray) -> Imaged:
             else:
                 certain = certain.copy() if certain is region else certain
                 _clear(certain, axis, at_end, _rim_depth(run, len(lines), spacing_mm, across))
-    if not region.all() and np.ptp(values[region]) == 0:
+    if not region.all() and (not region.any() or np.ptp(values[region]) == 0):
         # Nothing varies within: a drawing on an empty background, not an image in a frame.
         region = certain = np.ones(values.shape, dtype=bool)
     return Imaged(region, region & certain)

@@ -10,7 +10,7 @@ import numpy as np
 from planner.geometry import Mask, Volume
 from planner.geometry.frames import FloatArray
 from planner.io.plan_document import FindingRecord, PlanDocument, Point, TrajectoryRecord
-from planner.model import Protocol, StructureRole, StructureSet, Verdict
+from planner.model import Finding, Protocol, StructureRole, StructureSet, Verdict
 from planner.verify.artefact import check_artefact_finding
 from planner.verify.exact import NearestPoints, Skin, VoxelBoxes, walk_voxels
 from planner.verify.ledger import Ledger
@@ -77,6 +77,8 @@ class Surroundings:
     """Margins to the classes of structures that the procedure requires."""
     protocol: Protocol | None
     b0_direction_lps: FloatArray | None
+    doubts: tuple[Finding, ...]
+    """What is doubtful about the masks and the skin, for every path."""
     metal: MetalTruth | None = None
     """The field of the implants by the second route; None without metal or where unknown."""
 
@@ -143,7 +145,7 @@ class FindingChecker:
             "needle_artefact": self._artefact,
             **dict.fromkeys(METAL_FINDINGS, self._metal),
         }
-        doubts = {f.constraint for f in self.around.structures.findings}
+        doubts = {f.constraint for f in self.around.doubts}
         if finding.constraint in doubts:
             self._doubt(claim, finding)
             return
@@ -223,7 +225,7 @@ class FindingChecker:
         """What the masks themselves say against them, read again from their files."""
         of = [
             f.verdict
-            for f in self.around.structures.findings
+            for f in self.around.doubts
             if (f.constraint, f.structure) == (finding.constraint, finding.structure)
         ]
         self._same_verdict(claim, finding, Verdict.worst(of))

@@ -69,7 +69,7 @@ def check_trajectory(
         n_found = sum(f.constraint == needed for f in trajectory.findings)
         book.rule(f"findings hold '{needed}' once", n_found, 1, n_found == 1)
     held = {(f.constraint, f.structure) for f in trajectory.findings}
-    for doubt in around.structures.findings:
+    for doubt in around.doubts:
         claim = f"findings hold '{doubt.constraint}' of {doubt.structure}"
         is_held = (doubt.constraint, doubt.structure) in held
         book.rule(claim, is_held, True, is_held)

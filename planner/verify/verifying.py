@@ -13,7 +13,7 @@ from planner.geometry import Mask, Volume
 from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument
 from planner.io.plan_file import plan_document
-from planner.model import PlanResult, Protocol, StructureRole, StructureSet, Verdict
+from planner.model import Finding, PlanResult, Protocol, StructureRole, StructureSet, Verdict
 from planner.verify.exact import Skin, VoxelBoxes, unseen_boxes
 from planner.verify.findings import Surroundings
 from planner.verify.inputs import (
@@ -98,6 +98,7 @@ def verify_plan(
         required_mm=_required_classes(plan, protocol),
         b0_direction_lps=_b0_of(plan, volume),
         metal=metal_truth(plan, structures),
+        doubts=(*structures.findings, *found.doubts),
     )
     for place, trajectory in enumerate(plan.trajectories, start=1):
         book.trajectory = place
@@ -168,6 +169,7 @@ class _Body:
     mask: Mask | None
     source: str
     imaged: Mask | None = None
+    doubts: tuple[Finding, ...] = ()
 
 
 def _body_of(structures: StructureSet, volume: Volume, body: Mask | None) -> _Body:
@@ -187,7 +189,7 @@ def _body_of(structures: StructureSet, volume: Volume, body: Mask | None) -> _Bo
         found: Any = skin_room.find_body(volume)
     except PlannerError:
         return _Body(mask=None, source=source)
-    return _Body(mask=found.mask, source=source, imaged=found.imaged)
+    return _Body(mask=found.mask, source=source, imaged=found.imaged, doubts=found.findings)
 
 
 def _protocol_of(plan: PlanDocument) -> Protocol | None:

@@ -60,6 +60,14 @@ def test_the_version(cli: Cli) -> None:
         (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--bore", "35"], "RADIUS@L,P"),
         (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--role", "nerve"], "ROLE"),
         (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--throw-mm", "-1"], "--throw-mm"),
+        (
+            ["plan", "x", "--target", "1,2,3", "--procedure", "p", "--throw-mm", "nan"],
+            "'nan' is not a number of mm from 0 to 50",
+        ),
+        (
+            ["plan", "x", "--target", "1,2,3", "--procedure", "p", "--entry-spacing-mm", "inf"],
+            "'inf' is not a number of mm from 0.1 to 50",
+        ),
         (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--top", "0"], "--top"),
         (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--frame", "ijk"], "--frame"),
         (["plan", "x", "--target", "1,2,3", "--procedure", "p", "--table-side", "up"], "--table"),

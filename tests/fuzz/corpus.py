@@ -11,8 +11,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
@@ -57,8 +59,8 @@ IDENTITY = {
 
 PROCEDURE = "soft_tissue_biopsy.toml"
 
-MARKS = (MARK, "19380217", "031415")
-"""None of these may come out again."""
+MARKS = (MARK, "19380217")
+"""None of these may come out again; the time of birth is a number like others in a plan."""
 
 FRAME_UID = "1.2.826.0.1.3680043.8.498.77"
 SHAPE_KJI = (5, 36, 34)
@@ -96,6 +98,10 @@ def grid() -> Grid:
     return Grid.from_axes(
         SHAPE_KJI, (4.0, 1.5, 1.2), (-10.0, 5.0, 40.0), ORIENTED_AXES["oblique"], FrameId(FRAME_UID)
     )
+
+
+TARGET_LPS_MM = [round(float(x), 2) for x in grid().to_lps([2.0, 17.0, 16.0])]
+"""In the middle of the body."""
 
 
 def image_values() -> np.ndarray:
@@ -145,9 +151,14 @@ def _write_dicom(folder: Path) -> None:
             else:
                 dataset.compress(syntax, generate_instance_uid=False)
             dataset.save_as(folder / name / file.name, enforce_file_format=True)
+    for name in ("bigendian", "jpegll"):
+        (folder / name).mkdir()
+        for file in files:
+            _recoded(pydicom.dcmread(file), name, folder / name / file.name)
     enhanced = enhanced_dataset(place, [(image_values(), {})])
     marked(enhanced)
     save(enhanced, folder / "enhanced.dcm")
+    _deflated(folder / "enhanced.dcm", folder / "enhanced_deflated.dcm")
     mosaic = mosaic_dataset(place, image_values())
     marked(mosaic)
     normal = place.axes_lps_from_kji[:, 0]
@@ -155,7 +166,36 @@ def _write_dicom(folder: Path) -> None:
     save(mosaic, folder / "mosaic.dcm")
 
 
+def _recoded(dataset: Dataset, name: str, file: Path) -> None:
+    """In a transfer syntax into which pydicom does not turn a data set."""
+    import pydicom
+    from pydicom.encaps import encapsulate
+
+    from tests.jpeg_lossless import encode
+
+    words = dataset.pixel_array
+    if name == "bigendian":
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+        dataset.PixelData = words.astype(">u2").tobytes()
+        dataset["PixelData"].VR = "OW"
+        pydicom.dcmwrite(file, dataset, little_endian=False, implicit_vr=False)
+        return
+    dataset.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    dataset.PixelData = encapsulate([encode(words, precision=16)])
+    dataset["PixelData"].is_undefined_length = True
+    save(dataset, file)
+
+
+def _deflated(file: Path, copy: Path) -> None:
+    import pydicom
+
+    dataset = pydicom.dcmread(file)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save(dataset, copy)
+
+
 def _write_volumes(folder: Path) -> None:
+    import nibabel
     import SimpleITK as sitk
 
     from tests.mask_files import write_nifti
@@ -163,6 +203,8 @@ def _write_volumes(folder: Path) -> None:
     place, values = grid(), image_values().astype(np.int16)
     write_nifti(folder / "image.nii", values, place)
     write_nifti(folder / "image.nii.gz", values, place)
+    first = nibabel.load(folder / "image.nii")
+    nibabel.save(nibabel.Nifti2Image.from_image(first), folder / "image2.nii")
     image = sitk.GetImageFromArray(values)
     image.SetSpacing(place.spacing_kji_mm[::-1].tolist())
     image.SetOrigin(place.origin_lps_mm.tolist())
@@ -219,6 +261,7 @@ def _write_masks(folder: Path) -> None:
         kind="FRACTIONAL",
         edit=marked,
     )
+    write_seg(folder / "labelmap.dcm", sources, place, shares, parts, kind="LABELMAP", edit=marked)
     corners = [[3.0, 2.0, 2.0], [3.0, 9.0, 2.0], [3.0, 9.0, 7.0], [3.0, 2.0, 7.0]]
     square = np.array([place.to_lps(kji) for kji in corners])
     step = place.to_lps([1.0, 0.0, 0.0]) - place.to_lps([0.0, 0.0, 0.0])
@@ -229,6 +272,8 @@ def _write_masks(folder: Path) -> None:
     contours = pydicom.dcmread(folder / "rtstruct.dcm")
     marked(contours)
     save(contours, folder / "rtstruct.dcm")
+    _deflated(folder / "rtstruct.dcm", folder / "rtstruct_deflated.dcm")
+    _deflated(folder / "seg.dcm", folder / "seg_deflated.dcm")
 
 
 def _write_meshes(folder: Path) -> None:
@@ -248,7 +293,7 @@ def _write_texts(folder: Path) -> None:
     point = {
         "label": "T",
         "id": "1",
-        "position": [1.0, 2.0, 3.0],
+        "position": TARGET_LPS_MM,
         "positionStatus": "defined",
         "orientation": [1, 0, 0, 0, 1, 0, 0, 0, 1],
     }
@@ -263,11 +308,11 @@ def _write_texts(folder: Path) -> None:
     (folder / "target.fcsv").write_text(
         "# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n"
         "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
-        "1,1.5,2.5,-3.5,0,0,0,1,1,1,0,T,,\n"
+        "1,{},{},{},0,0,0,1,1,1,0,T,,\n".format(*TARGET_LPS_MM)
     )
     (folder / "names.json").write_text('{"1": "aorta", "2": "nerve root"}')
     (folder / "config.toml").write_text(
-        'procedure = "soft_tissue_biopsy"\ntarget = [1.0, 2.0, 3.0]\nstructures = ["mask.nrrd"]\n'
+        f'procedure = "soft_tissue_biopsy"\ntarget = {TARGET_LPS_MM}\nstructures = ["mask.nrrd"]\n'
         'needle = "22G-90"\ntop = 3\nentry_spacing_mm = 4.0\nfigures = false\nthreads = 1\n'
         'label_names = "names.json"\n\n[roles]\naorta = "avoid:3"\n"nerve root" = "avoid"\n'
     )
@@ -284,7 +329,8 @@ def _write_texts(folder: Path) -> None:
 _IMAGE = ("load_volume", "inspect")
 _TARGET = ("read_target", "plan_target")
 
-SERIES = ("classic", "deflated", "implicit", "rle", "j2k", "jpegls")
+SERIES = ("classic", "deflated", "implicit", "rle", "j2k", "jpegls", "bigendian", "jpegll")
+DEFLATED = ("deflated", "enhanced_deflated.dcm", "seg_deflated.dcm", "rtstruct_deflated.dcm")
 TEXT_MESHES = ("ball.ascii.stl", "ball.obj", "ball.ply", "ball.vtp", "ball.vtk")
 """Read in a process of their own, so one takes a second."""
 
@@ -298,11 +344,13 @@ def seeds(folder: Path) -> dict[str, Seed]:
 
     for name in SERIES:
         first, *others = sorted((folder / name).iterdir())
-        kind = "mixed" if name in ("deflated", "implicit") else "dicom"
-        found[name] = Seed(first, kind, _IMAGE, is_folder=True, neighbours=tuple(others))
+        kind = "mixed" if name in ("deflated", "implicit", "bigendian") else "dicom"
+        actions = (*_IMAGE, "plan_image") if name == "classic" else _IMAGE
+        found[name] = Seed(first, kind, actions, is_folder=True, neighbours=tuple(others))
     add("enhanced.dcm", "dicom", *_IMAGE)
-    add("mosaic.dcm", "dicom", *_IMAGE)
-    for file in ("image.nii", "image.nrrd", "packed.nrrd", "image.mha", "packed.mha"):
+    add("enhanced_deflated.dcm", "mixed", *_IMAGE)
+    add("mosaic.dcm", "dicom", *_IMAGE, "plan_image")
+    for file in ("image.nii", "image2.nii", "image.nrrd", "packed.nrrd", "image.mha", "packed.mha"):
         add(file, "mixed", *_IMAGE)
     add("image.nii.gz", "mixed", *_IMAGE, is_gzip=True)
     for file in ("apart.nhdr", "apart.mhd"):
@@ -310,8 +358,10 @@ def seeds(folder: Path) -> dict[str, Seed]:
     for file in ("mask.nii", "mask.nrrd", "packed_mask.nrrd", "mask.mha", "mask.seg.nrrd"):
         add(file, "mixed", "load_structures")
     add("mask.nii.gz", "mixed", "load_structures", is_gzip=True)
-    for file in ("seg.dcm", "seg_fraction.dcm", "rtstruct.dcm"):
+    for file in ("seg.dcm", "seg_fraction.dcm", "labelmap.dcm", "rtstruct.dcm"):
         add(file, "dicom", "load_structures")
+    for file in ("seg_deflated.dcm", "rtstruct_deflated.dcm"):
+        add(file, "mixed", "load_structures")
     for file in ("ball.stl", *TEXT_MESHES):
         add(file, "mixed", "load_structures")
     add("target.mrk.json", "text", *_TARGET)

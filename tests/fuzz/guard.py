@@ -27,7 +27,8 @@ EXTRA_MB = 400
 
 ALLOWED = ("ok", "refused", "exit 0", "exit 1", "exit 2", "exit 3")
 _FORBIDDEN_TEXT = re.compile(
-    r"Traceback|internal error|MemoryError|bad_alloc|allocate|not enough memory"
+    r"Traceback|internal error|MemoryError|bad_alloc|[Uu]nable to allocate|not allocate|"
+    r"not enough memory"
 )
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f‪-‮⁦-⁩]")
 
@@ -70,12 +71,14 @@ class Guard:
         self._process.stdin.flush()
         reply = self._reply(limit_s)
         if reply is None:
-            code = self._process.poll()
+            code = self._exit_code()
             self._stop()
             said = f"no answer in {limit_s:g} s" if code is None else f"crashed with code {code}"
             return Answer("gone", "", said)
         answer = Answer(reply["outcome"], reply["text"], None)
         fault = self._fault(answer, action, reply["peak_mb"])
+        if fault is None and action.startswith("plan"):
+            fault = self._fault_of_outputs()
         left = self._tree() - before
         if fault is None and left:
             fault = f"files left behind or written outside --out: {sorted(left)[:5]}"
@@ -95,6 +98,15 @@ class Guard:
         if peak_mb > self._peak_mb + EXTRA_MB:
             grown, self._peak_mb = peak_mb - self._peak_mb, peak_mb
             return f"took {grown:.0f} MB of memory"
+        return None
+
+    def _fault_of_outputs(self) -> str | None:
+        """Marks or control characters in what the command wrote."""
+        for file in (self.folder / "out").rglob("*"):
+            text = file.read_bytes().decode("utf-8", "replace") if file.is_file() else ""
+            named = [mark for mark in MARKS if mark in text]
+            if named or (file.suffix == ".md" and _CONTROL.search(text)):
+                return f"writes {named or 'control characters'} into {file.name}"
         return None
 
     def _tree(self) -> set[str]:
@@ -118,16 +130,17 @@ class Guard:
             "NUMBA_NUM_THREADS": "1",
         }
         arguments = [str(write_fd), str(self.folder), str(EXTRA_BYTES)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.worker", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "worker.log").open("wb"),
-            cwd=cwd,
-            env=environment,
-            pass_fds=(write_fd,),
-            text=True,
-        )
+        with (self.folder / "worker.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fuzz.worker", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=cwd,
+                env=environment,
+                pass_fds=(write_fd,),
+                text=True,
+            )
         os.close(write_fd)
         self._replies, self._rest = read_fd, b""
         ready = self._reply(START_S)
@@ -136,6 +149,14 @@ class Guard:
             log = (self.folder / "worker.log").read_text(errors="replace")
             raise RuntimeError(f"the worker did not start:\n{log[-3000:]}")
         self._peak_mb = ready["peak_mb"]
+
+    def _exit_code(self) -> int | None:
+        """None while it runs; a process that just closed its pipe needs a moment to end."""
+        assert self._process is not None
+        try:
+            return self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _reply(self, limit_s: float) -> dict | None:
         """One line of the worker; None when it does not come in time, or never."""

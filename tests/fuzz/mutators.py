@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 
 Step = tuple[str, float, int]
@@ -257,6 +258,9 @@ _OPERATIONS: dict[str, Callable[[bytes, float, int], bytes]] = {
     "value": _value,
     "nest": _nest,
 }
+_DICOM_LIKE = {"number": "value", "text": "length", "line": "drop_element"}
+"""Operations on text, and what suits a data set instead."""
+
 _BINARY = ("flip", "cut", "delete", "repeat", "integer", "float")
 _OF_TEXT = ("number", "text", "line")
 _OF_DICOM = ("drop_element", "double_element", "vr", "length", "value", "nest")
@@ -269,10 +273,28 @@ OPERATIONS = {
 """Operations that suit a kind of file; those that say more stand twice."""
 
 
-def mutated(data: bytes, steps: Sequence[Step], *, is_gzip: bool = False) -> bytes:
-    """The bytes after all steps; of a gzip file the content changes, and is packed again."""
+def mutated(
+    data: bytes, steps: Sequence[Step], *, is_gzip: bool = False, is_deflated: bool = False
+) -> bytes:
+    """The bytes after all steps; of a packed file the content changes, and is packed again.
+
+    Half of the deflated files are changed as they are, bytes of the packing itself.
+    """
+    if is_deflated and not any(name == "cut" or number % 2 for name, _, number in steps[:1]):
+        return _changed_within_deflated(data, steps)
     if is_gzip and not any(name == "cut" for name, _, _ in steps):
         return gzip.compress(mutated(gzip.decompress(data), steps), compresslevel=1, mtime=0)
     for name, place, number in steps:
         data = _OPERATIONS[name](data, place, number)
     return data
+
+
+def _changed_within_deflated(data: bytes, steps: Sequence[Step]) -> bytes:
+    """A deflated DICOM file whose inflated elements change, its file meta information not."""
+    length = int.from_bytes(data[140:144], "little")  # FileMetaInformationGroupLength
+    data_at = 144 + length
+    plain = zlib.decompress(data[data_at:], -zlib.MAX_WBITS)
+    steps = [(_DICOM_LIKE.get(name, name), place, number) for name, place, number in steps]
+    plain = mutated(plain, steps)
+    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return data[:data_at] + packer.compress(plain) + packer.flush()

@@ -11,8 +11,10 @@ import contextlib
 import io
 import json
 import os
+import re
 import resource
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -23,7 +25,7 @@ import planner
 from planner.cli import main
 from planner.errors import PlannerError
 from planner.geometry import Volume
-from tests.fuzz.corpus import write_corpus
+from tests.fuzz.corpus import TARGET_LPS_MM, write_corpus
 
 STACK_LINES = 12
 
@@ -73,7 +75,7 @@ class Actions:
         return self.command("inspect", path, "--json")
 
     def plan_image(self, path: Path) -> tuple[int, str]:
-        return self._plan(path, "0,0,0")
+        return self._plan(path, ",".join(str(x) for x in TARGET_LPS_MM))
 
     def plan_target(self, path: Path) -> tuple[int, str]:
         return self._plan(self.folder / "corpus" / "classic", path)
@@ -102,6 +104,34 @@ class Actions:
         return code, said.getvalue()
 
 
+class Misdeeds(Actions):
+    """What a planner must not do, for the test of the guard itself."""
+
+    def misbehave_memory(self, path: Path) -> None:
+        bytearray(50_000_000_000)
+
+    def misbehave_fill(self, path: Path) -> None:
+        bytearray(b"x") * 700_000_000
+
+    def misbehave_hang(self, path: Path) -> None:
+        time.sleep(600.0)
+
+    def misbehave_raise(self, path: Path) -> None:
+        raise ZeroDivisionError
+
+    def misbehave_write(self, path: Path) -> None:
+        (self.folder / "cwd" / "stray").write_text("x")
+
+    def misbehave_tell(self, path: Path) -> tuple[int, str]:
+        return 3, "error: the patient ZQNAME"
+
+    def misbehave_steer(self, path: Path) -> tuple[int, str]:
+        return 3, "error: \x1b[2J"
+
+    def misbehave_crash(self, path: Path) -> None:
+        os.abort()
+
+
 def answered(action: Callable[[Path], tuple[int, str] | None], path: Path) -> dict[str, Any]:
     """What became of one file: ok, refused, or the error that should not have come out."""
     try:
@@ -120,8 +150,9 @@ def answered(action: Callable[[Path], tuple[int, str] | None], path: Path) -> di
 
 
 def peak_mb() -> float:
-    """The most memory this process ever had in use."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory this process ever had in use; getrusage would count its parent's too."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
 
 def limit_memory(extra_bytes: int) -> None:
@@ -134,7 +165,7 @@ def limit_memory(extra_bytes: int) -> None:
 
 def serve(reply_fd: int, folder: Path, extra_bytes: int) -> None:
     """Answers until stdin ends."""
-    actions = Actions(folder)
+    actions = Misdeeds(folder)
     if not (folder / "corpus").exists():
         write_corpus(folder / "corpus")
     for name in ("seg.dcm", "mask.nrrd", "mask.nii", "mask.mha"):

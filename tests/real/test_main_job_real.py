@@ -160,6 +160,16 @@ def test_one_lesion_is_one_world_point_on_three_series(shared_data, folder, desc
     assert np.allclose(volume.grid.to_lps(volume.grid.to_kji(lesion)), lesion, atol=1e-9)
 
 
+def test_a_field_of_view_without_skin_is_the_reason_that_is_given(shared_data):
+    series = shared_data / "prostatex_0000_pelvis_mr" / "3.000000-t2tsesag-87368"
+    volume = planner.load_volume(series)
+    lesion = _lesion(shared_data, "t2_tse_sag")
+    result = planner.plan(volume, lesion, "soft_tissue_biopsy", needle="18G-150")
+    assert not result.trajectories
+    assert result.explanation[0].code == "no_skin"
+    assert "No skin is in view" in result.explanation[0].message
+
+
 def test_the_command_line_plans_on_a_real_mr_series(shared_data, tmp_path):
     lesion = ",".join(f"{x:.4f}" for x in _lesion(shared_data, "t2_tse_tra"))
     done = subprocess.run(
@@ -194,6 +204,18 @@ def test_the_command_line_plans_on_a_real_mr_series(shared_data, tmp_path):
     assert best["entry_lps_mm"][1] < best["tip_lps_mm"][1], "a supine patient is entered in front"
     assert (tmp_path / "plan" / "plan.json").exists()
     assert (tmp_path / "plan" / "plan.mrk.json").exists()
+    messages = " ".join(warning["message"] for warning in plan["warnings"])
+    assert "cuts the body at the head, feet, left, right, front and back ends" in messages
+    series = shared_data / "prostatex_0000_pelvis_mr" / "4.000000-t2tsetra-00702"
+    verify = ["verify", str(tmp_path / "plan" / "plan.json"), "--image", str(series)]
+    checked = subprocess.run(
+        [sys.executable, "-m", "planner", *verify],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_lumbar_dixon_with_its_muscle_labels(shared_data):

@@ -9,6 +9,7 @@ import pytest
 
 from planner.errors import MaskError
 from planner.geometry import FrameId, Grid, ImageSource, Volume
+from planner.model import Verdict
 from planner.skin import SkinEntries, find_body, skin_entries
 
 sitk = pytest.importorskip("SimpleITK")
@@ -104,7 +105,7 @@ def test_small_field_of_view_prostate_axial_has_anterior_skin_only(shared_data: 
 
 
 def test_no_entry_beside_the_padding_of_the_prostate_axial(shared_data: Path) -> None:
-    """Zeros at the border: column 0, five to seven columns on the right (with stray values), row 0."""
+    """Zeros at the border: column 0, row 0, five to seven columns on the right (with strays)."""
     volume = dicom(shared_data / "prostatex_0000_pelvis_mr" / "4.000000-t2tsetra-00702")
     assert not volume.values[:, :, 0].any()
     assert np.mean(volume.values[:, :, 379:] < 10) > 0.98
@@ -219,3 +220,11 @@ def test_ct_arms_cut_by_the_circle_have_no_skin_at_the_cut(shared_data: Path) ->
     along = np.sum(outward * normal_ji, axis=1) / radius
     at_cut = (radius > 248) & (along > 0.95)
     assert np.count_nonzero(at_cut) < 0.01 * len(entries)
+
+
+def test_suppressed_fat_of_a_real_image_is_a_doubt_of_every_path(shared_data: Path) -> None:
+    water = find_body(nifti(shared_data / "lpm_tum01_lumbar_dixon" / "TUM01_water.nii.gz"))
+    fat = find_body(nifti(shared_data / "lpm_tum01_lumbar_dixon" / "TUM01_fat.nii.gz"))
+    assert fat.findings == ()
+    (finding,) = water.findings
+    assert finding.constraint == "skin_unsure" and finding.verdict is Verdict.CAUTION

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from planner.errors import MaskError, UnsupportedObjectError
+from planner.errors import MaskError
 from planner.geometry import FrameId, Grid, Volume
-from planner.io import load_structures
+from planner.io import load_structures, load_volume
 from planner.model import StructureRole
+from tests.mask_files import reading_notes
 
 
 def image_at(path: Path) -> Volume:
@@ -73,7 +74,7 @@ class TestTotalSegmentator:
         structures = load_structures(folder / "example_seg_dicom.nii.gz", image)
         assert sum(s.mask.n_voxels for s in structures.values()) == 739_420
         assert {s.source.method for s in structures.values()} == {"reordered axes"}
-        assert structures.warnings == ()
+        assert reading_notes(structures) == ()
         names = json.loads((folder / "labels.json").read_text())
         assert set(structures) == set(names.values())
         # Right side up: the same places by an independent resampling.
@@ -103,7 +104,7 @@ class TestTotalSegmentator:
         assert roles["spinal_cord"] == ("avoid", "spinal_canal")
         assert roles["colon"] == ("avoid", "bowel")
         assert roles["gluteus_maximus_left"] == ("allowed", "muscle")
-        assert structures.warnings == ()
+        assert reading_notes(structures) == ()
 
     def test_another_task_is_recognised_by_its_names(self, shared_data):
         folder = shared_data / "totalseg_ct_pelvis_metal_implant"
@@ -182,7 +183,7 @@ class TestSpinepsAndTPTBox:
         counts = {s.source.label_value: s.mask.n_voxels for s in structures.values()}
         assert counts == label_counts(path)
         assert all("TPTBox/subreg" in str(s.source.tool) for s in structures.values())
-        assert structures.warnings == ()
+        assert reading_notes(structures) == ()
 
     def test_without_a_table_numbers_mean_nothing(self, shared_data):
         folder = shared_data / "tptbox_spine_crops" / "mri"
@@ -251,5 +252,10 @@ class TestNrrdOfAnotherTool:
         structures = load_structures([folder / "liver_seg.nrrd", folder / "heart_seg.nrrd"], image)
         assert list(structures) == ["liver_seg", "heart_seg"]
         assert {s.structure_class for s in structures.values()} == {"organ"}
-        with pytest.raises(UnsupportedObjectError, match=r"a DICOM object.*liver\.dcm"):
+        # the same liver as a DICOM SEG, against the frame of reference that the DICOM image states
+        of_dicom = load_structures(folder / "liver.dcm", load_volume(folder / "ct-3slice"))
+        (liver,) = of_dicom.values()
+        assert liver.role is StructureRole.AVOID
+        assert liver.mask.n_voxels == structures["liver_seg"].mask.n_voxels
+        with pytest.raises(MaskError, match="the image states none"):
             load_structures(folder / "liver.dcm", image)

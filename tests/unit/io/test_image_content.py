@@ -175,6 +175,18 @@ def test_fewer_images_than_promised_are_told(
     assert f"({name}): slices may be missing at an end" in remarks(tmp_path, "fewer_images")[0]
 
 
+def test_private_values_behind_an_open_sequence_are_read(tmp_path: Path, grid: Grid) -> None:
+    """GE writes sequences of undefined length in front of its private numbers."""
+
+    def put(ds: Dataset) -> None:
+        ds.ReferencedImageSequence = [Dataset()]
+        ds["ReferencedImageSequence"].is_undefined_length = True
+        ds.private_block(0x0025, "GEMS_SERS_01", create=True).add_new(0x07, "SL", 7)
+
+    with_one(tmp_path, grid, put)
+    assert "Images in Series 7, found 6" in remarks(tmp_path, "fewer_images")[0]
+
+
 @pytest.mark.parametrize(
     "put",
     [

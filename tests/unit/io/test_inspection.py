@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,26 @@ def test_importing_the_reader_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_text_says_the_acquisition_in_words(tmp_path: Path, oriented_grid: Grid) -> None:
+    def edit(ds, k):
+        ds.MagneticFieldStrength, ds.PixelBandwidth, ds.EchoTime = 1.5, 200, 101.5
+        ds.InPlanePhaseEncodingDirection = "COL"
+
+    write_series(tmp_path, oriented_grid, edit=edit)
+    expected = (
+        "  field 1.5 T, bandwidth 200 Hz per pixel, echo time 101.5 ms, "
+        "phase encoding along the columns\n"
+    )
+    assert expected in inspect_path(tmp_path).to_text()
+
+
+def test_no_count_is_in_the_wrong_number(tmp_path: Path, oriented_grid: Grid) -> None:
+    """One of everything that is counted."""
+    write_series(tmp_path, oriented_grid, skip=(3,))
+    (tmp_path / "note.txt").write_text("x" * 200)
+    text = inspect_path(tmp_path).to_text()
+    assert "1 slice missing" in text
+    assert "skipped: 1 file\n" in text
+    assert not re.search(r"\b1 (files|slices|images|volumes|gaps)\b", text)

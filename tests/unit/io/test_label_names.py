@@ -74,6 +74,13 @@ class TestTables:
         [
             ("TotalSegmentator/total", 117, 52, "aorta"),
             ("totalsegmentator/total_mr", 50, 23, "aorta"),
+            ("totalsegmentator/total_v1", 104, 41, "vertebrae_C1"),
+            ("totalsegmentator/total_v1", 104, 104, "urinary_bladder"),
+            ("totalsegmentator/total_mr_56", 56, 32, "fibula"),
+            ("totalsegmentator/total_mr_56", 56, 56, "brain"),
+            ("totalsegmentator/vertebrae_mr", 25, 25, "vertebrae_C1"),
+            ("totalspineseg/step2_2024", 50, 41, "vertebrae_C1"),
+            ("totalspineseg/step2_2024", 50, 202, "disc_L5_S"),
             ("TotalSpineSeg", 50, 45, "vertebrae_L5"),
             ("totalspineseg/step2", 50, 1, "spinal_cord"),
             ("tptbox", 27, 61, "Spinal_Canal"),

@@ -141,7 +141,7 @@ def test_empty_folder(tmp_path: Path) -> None:
 
 def test_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("hello " * 50)
-    with pytest.raises(InputError, match=r"no DICOM image found; seen: 1 files \(readme.txt"):
+    with pytest.raises(InputError, match=r"no DICOM image found; seen: 1 file \(readme.txt"):
         load_volume(tmp_path)
 
 

@@ -28,14 +28,22 @@ def grid() -> Grid:
     )  # fmt: skip
 
 
+def test_one_series_in_nested_folders_is_one_volume(tmp_path: Path, grid: Grid) -> None:
+    """Some exports begin a new folder after so many files."""
+    write_series(tmp_path / "a", grid, skip=(0, 2, 4))
+    write_series(tmp_path / "a" / "b" / "more", grid, skip=(1, 3, 5))
+    assert np.array_equal(load_volume(tmp_path).values, texture(grid))
+
+
 @pytest.fixture
 def disc(tmp_path: Path, grid: Grid) -> Path:
     """A disc with its DICOMDIR, written by pydicom: folders by record, no suffixes."""
-    source = write_series(
-        tmp_path / "source", grid,
-        edit=lambda ds, k: (setattr(ds, "StudyDate", "20260101"), setattr(ds, "StudyTime", "120000"),
-                            setattr(ds, "StudyID", "1"), setattr(ds, "AccessionNumber", "")),
-    )  # fmt: skip
+
+    def with_study_values(ds: Dataset, k: int) -> None:
+        ds.StudyDate, ds.StudyTime = "20260101", "120000"
+        ds.StudyID, ds.AccessionNumber = "1", ""
+
+    source = write_series(tmp_path / "source", grid, edit=with_study_values)
     files = FileSet()
     for file in source:
         files.add(pydicom.dcmread(file))
@@ -100,8 +108,11 @@ WITHOUT_PIXELS = {
     "1.2.840.10008.5.1.4.1.1.11.1": ("PR", "a presentation state, not an image"),
     "1.2.840.10008.5.1.4.1.1.66": ("RAW", "raw data, not an image"),
     "1.2.840.10008.5.1.4.1.1.104.1": ("DOC", "Encapsulated PDF Storage without an image"),
+    "1.2.840.10008.5.1.4.1.1.66.4": ("SEG", "a segmentation (DICOM SEG), not an image: give it"),
+    "1.2.840.10008.5.1.4.1.1.66.7": ("SEG", "a segmentation (DICOM SEG), not an image: give it"),
+    "1.2.840.10008.5.1.4.1.1.481.3": ("RTSTRUCT", "contours (RTSTRUCT), not an image: give it"),
 }
-"""Reports, X-ray dose report, key objects, presentation states, raw data, PDF."""
+"""Reports, X-ray dose report, key objects, presentation states, raw data, PDF, masks."""
 
 
 @pytest.mark.parametrize("uid", sorted(WITHOUT_PIXELS))
@@ -170,10 +181,16 @@ def test_a_three_plane_localizer_is_three_volumes(tmp_path: Path) -> None:
 
 
 def test_a_single_slice_series_is_listed_not_plannable(tmp_path: Path, grid: Grid) -> None:
-    write_series(tmp_path, grid, skip=(1, 2, 3, 4, 5))
-    (volume,) = inspect_path(tmp_path).volumes
+    write_series(
+        tmp_path, grid, skip=(1, 2, 3, 4, 5), edit=lambda ds, k: delattr(ds, "FrameOfReferenceUID")
+    )
+    found = inspect_path(tmp_path)
+    (volume,) = found.volumes
     assert (volume.n_files, volume.plannable) == (1, False)
     assert "only one slice" in (volume.reason or "")
+    assert found.to_text().startswith("1 volume, 0 plannable\n")
+    for text in ("  1 file\n", "seen: 1 slice;", "FrameOfReferenceUID absent in its one image)"):
+        assert text in found.to_text()
 
 
 @pytest.mark.parametrize("is_mixed", [False, True])

@@ -141,8 +141,10 @@ def test_only_the_frames_of_the_volume_are_decoded_once_each(
         (texture(grid), {"MREchoSequence": {"EffectiveEchoTime": 5.0 + n}}) for n in range(3)
     ]
     _write(tmp_path / "e.dcm", enhanced_dataset(grid, volumes), RLELossless, tmp_path)
-    real_read, real_decode, calls = pydicom.dcmread, pixel_decoding._by_pydicom, []
-    monkeypatch.setattr(pydicom, "dcmread", lambda f: calls.append("file") or real_read(f))
+    real_read, real_decode, calls = pixel_decoding.read_whole, pixel_decoding._by_pydicom, []
+    monkeypatch.setattr(
+        pixel_decoding, "read_whole", lambda f, **m: calls.append("file") or real_read(f, **m)
+    )
     monkeypatch.setattr(
         pixel_decoding, "_by_pydicom", lambda *a: calls.append("frame") or real_decode(*a)
     )

@@ -196,6 +196,14 @@ class TestAsStructures:
             "left out, no voxel in the image" in w and "nothing" in w for w in structures.warnings
         )
 
+    def test_how_contours_became_voxels_is_told(self, write):
+        path = write(Roi("root", [contour(SQUARE, 6)]), Roi("lesion", [contour(SQUARE, 8)]))
+        told = load_structures(path, IMAGE, roles={"lesion": "target"}).warnings
+        drawn = "RT structure set, drawn onto the voxels conservatively, grown by up to"
+        assert any(drawn in w and w.endswith(": root") for w in told)
+        assert any("drawn at voxel centres, edges" in w and w.endswith(": lesion") for w in told)
+        assert not any("another grid" in w for w in told)
+
     def test_a_role_for_an_empty_roi_is_refused(self, write):
         path = write(Roi("aorta", [contour(SQUARE, 6)]), Roi("nothing"))
         with pytest.raises(MaskError, match="structure 'nothing' .* has no voxel in the image"):

@@ -112,7 +112,7 @@ def test_specks_are_told_and_kept(room):
     nerve = structure("nerve", room.grid, inside)
     target = structure("lesion", room.grid, inside, StructureRole.TARGET)
     (text,) = [w for w in check_structures([nerve])[0] if "specks" in w]
-    assert "nerve (1 of 1 voxels)" in text and inside[2, 3, 4]
+    assert "nerve (1 speck, 1 voxel)" in text and inside[2, 3, 4]
     (text,) = [w for w in check_structures([target])[0] if "specks" in w]
     assert "centroid" in text
 
@@ -148,7 +148,7 @@ def test_a_target_within_what_is_to_be_avoided(room):
 def test_allowed_within_avoided_says_who_wins(room):
     fat = room.of("fat", (0, 0, 0), role=StructureRole.ALLOWED)
     text = " ".join(check_structures([fat, room.of("nerve", (5, 0, 0))])[0])
-    assert "avoiding wins" in text
+    assert "avoided there: fat and nerve (" in text
 
 
 def test_one_file_under_two_names(room):
@@ -190,3 +190,10 @@ def test_a_mismatch_reaches_every_path_and_verify(tmp_path):
     file.write_text(json.dumps(plan))
     report = planner.verify_plan(planner.load_plan(file), volume, masks)
     assert any(LEFT_RIGHT in c.claim for c in report.failures)
+
+
+@pytest.mark.parametrize("role", [StructureRole.ALLOWED, StructureRole.BODY])
+def test_faults_of_what_may_be_crossed_are_not_told(room, role):
+    inside = room.ball((0, 0, 0), 12.0)
+    inside[0, 0, 0] = True
+    assert check_structures([structure("muscle", room.grid, inside, role)])[0] == []

@@ -17,6 +17,7 @@ from planner.model import StructureRole
 from tests.mask_files import (
     image_on,
     nrrd_header,
+    reading_notes,
     write_metaimage,
     write_nifti,
     write_nrrd,
@@ -77,7 +78,7 @@ class TestFormats:
         assert root.source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert root.source.role_from == "table generic"
         assert root.source.segment_name is None
-        assert structures.warnings == ()
+        assert reading_notes(structures) == ()
 
     @pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int32, np.float32, np.float64])
     def test_number_types(self, tmp_path, grid, blob, kind):
@@ -149,6 +150,29 @@ class TestSlicerSegments:
             assert structures[name].source.segment_name == name
         assert structures["vein"].source.label_value == 7
         assert (muscle & nerve).any()
+
+    @pytest.mark.parametrize(
+        ("stored", "name"),
+        [
+            (r"L5 root\nleft", "L5 root\nleft"),
+            (r"aorta \\ vein", r"aorta \ vein"),
+            (r"aorta \\n vein", r"aorta \n vein"),
+            ("aorta éß 大動脈", "aorta éß 大動脈"),
+            ("aorta: left := vein", "aorta: left := vein"),
+        ],
+    )
+    def test_names_as_the_nrrd_format_escapes_them(self, tmp_path, grid, blob, stored, name):
+        path = write_slicer(tmp_path / "s.seg.nrrd", [blob], grid, [("NAME", 0, 1)])
+        path.write_bytes(path.read_bytes().replace(b":=NAME", b":=" + stored.encode(), 1))
+        (structure,) = load_structures(path, image_on(grid)).values()
+        assert (structure.name, structure.source.segment_name) == (name, name)
+        assert np.array_equal(structure.mask.inside, blob == 1)
+
+    def test_more_segments_than_any_anatomy_has(self, tmp_path, grid, blob):
+        fields = slicer_fields([(f"s{n}", 0, n + 1) for n in range(301)])
+        path = write_nrrd(tmp_path / "s.seg.nrrd", blob, nrrd_header(grid) | fields)
+        with pytest.raises(MaskError, match="too many segments; seen: 301; needed: <= 300"):
+            load_structures(path, image_on(grid))
 
     def test_layers_that_come_last(self, tmp_path, grid, blob):
         header = nrrd_header(grid)
@@ -245,7 +269,7 @@ class TestNames:
         assert structures["aorta"].source.label_value == 23
         assert structures["aorta"].source.segment_name == "aorta"
         assert structures["aorta"].source.role_from == "table TotalSegmentator/total"
-        assert structures.warnings == ()
+        assert reading_notes(structures) == ()
 
     def test_a_label_missing_in_the_header_table(self, tmp_path, grid, two):
         path = write_nifti(tmp_path / "seg.nii.gz", two, grid, {23: "aorta"})
@@ -296,6 +320,24 @@ class TestNames:
         assert set(structures) == {"cord", "aorta"}
         assert structures["aorta"].source.tool is None
 
+    def test_numbers_of_an_older_release_are_not_read_as_those_of_today(self, tmp_path, grid, blob):
+        """41 is C1 in the one and L1 in the other; 202 tells which release it was."""
+        labels = blob.astype(np.uint8) * 41
+        labels[5, 7, 6] = 202
+        path = write_nifti(tmp_path / "s.nii.gz", labels, grid)
+        with pytest.raises(MaskError, match=r"not in it: 202; .*TotalSpineSeg/step2_2024"):
+            load_structures(path, image_on(grid), label_table="totalspineseg")
+        old = load_structures(path, image_on(grid), label_table="totalspineseg/step2_2024")
+        assert set(old) == {"vertebrae_C1", "disc_L5_S"}
+        # a number that no release knows is avoided and told, as ever
+        labels[5, 7, 6] = 150
+        odd = load_structures(
+            write_nifti(tmp_path / "o.nii.gz", labels, grid),
+            image_on(grid),
+            label_table="totalspineseg",
+        )
+        assert odd["o_150"].role is StructureRole.AVOID
+
     def test_the_users_own_names(self, tmp_path, grid, two):
         path = write_nifti(tmp_path / "seg.nii.gz", two, grid)
         (tmp_path / "labels.json").write_text(
@@ -307,7 +349,7 @@ class TestNames:
             structures = load_structures(path, image_on(grid), label_names=given)
             assert structures["L5 root"].structure_class == "nerve"
             assert structures["aorta"].source.tool == "label names of the user"
-            assert structures.warnings == ()
+            assert reading_notes(structures) == ()
 
     def test_names_not_needed_are_told(self, tmp_path, grid, blob):
         path = write_nifti(tmp_path / "aorta.nii.gz", blob, grid)
@@ -385,7 +427,7 @@ class TestRoles:
         thing = structures["thing"]
         assert (thing.role, thing.margin_mm) == (role, margin_mm)
         assert thing.source.role_from == "user"
-        assert structures.warnings == ()
+        assert reading_notes(structures) == ()
 
     def test_a_role_gives_an_unknown_name_its_class(self, path, grid):
         structures = load_structures(path, image_on(grid), roles={"thing": "body"})
@@ -507,7 +549,7 @@ class TestOtherGrids:
         labels[1, 2, 3] = 1
         path = write_metaimage(tmp_path / "aorta.mha", labels, coarse)
         structures = load_structures(path, image_on(grid))
-        assert structures.warnings == ()
+        assert reading_notes(structures) == ()
         assert structures["aorta"].mask.n_voxels == 4
 
     def test_voxels_outside_the_image_are_counted(self, tmp_path, grid, blob):

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -27,6 +27,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from planner.errors import InputError
 from planner.geometry import Grid
 from planner.io import load_volume
 from tests.dicom_writer import save, slice_dataset
@@ -241,3 +242,32 @@ def test_lossy_pixels_are_near_and_told(tmp_path: Path, syntax: UID, is_flagged:
     off = np.abs(volume.values.astype(int) - smooth())
     assert off.max() <= LOSSY_TOL
     assert "lossy compressed pixels" in " ".join(volume.source.warnings)
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1])
+def test_a_frame_that_is_cut_off_is_refused(tmp_path: Path, syntax: UID) -> None:
+    """One decoder returns what it has of such a frame, another never returns."""
+    if syntax == JPEGLosslessSV1:
+        form = USUAL[0]
+        write_jpeg_lossless(
+            tmp_path, form, precision=form.stored, predictor=1, syntax=JPEGLosslessSV1
+        )
+    else:
+        for k in range(N_SLICES):
+            ds = dataset(k, USUAL[0], USUAL[0].values())
+            ds.compress(syntax, generate_instance_uid=False)
+            save(ds, tmp_path / f"{k}")
+    file = tmp_path / "1"
+    ds = pydicom.dcmread(file)
+    (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
+    frame = frame[: frame.rindex(b"\xff\xd9")]
+    for padding in (0, 2, 60):
+        whole = frame + b"\xff\xd9" + b"\0" * padding
+        ds.PixelData = encapsulate([whole + b"\0" * (len(whole) % 2)])
+        save(ds, file)
+        load_volume(tmp_path)
+    cut = frame[: len(frame) // 2 * 2 - 20]
+    ds.PixelData = encapsulate([cut])
+    save(ds, file)
+    with pytest.raises(InputError, match="a compressed frame without an end"):
+        load_volume(tmp_path)

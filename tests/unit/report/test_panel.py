@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from planner.geometry import Volume
+from planner.geometry import Mask, Volume
 from planner.model import Finding, Verdict
 from planner.report.panel import HEIGHT_PX, WIDTH_PX, panel_figure
 from planner.report.panel_view import capsule_outline, grey_window, panel_scene
-from planner.report.style import BANNER, OUTSIDE_COLOUR, VERDICT_COLOUR
+from planner.report.style import BANNER, BODY_OUTLINE, OUTSIDE_COLOUR, VERDICT_COLOUR
+from planner.report.views import along_views
 from tests.grids import ORIENTED_AXES
 
 N_VIEWS = 4
@@ -366,3 +367,59 @@ def test_how_many_paths_are_shown_of_how_many(plan_result):
     found = texts(first_panel(plan_result))
     n = len(plan_result.trajectories)
     assert any(text.startswith(f"Path 1 of {n} shown ({feasible:,} feasible)") for text in found)
+
+
+@pytest.fixture(scope="module")
+def half_seen(plan_of):
+    """The plan on an axial grid of which the columns on one side of the tip were not imaged."""
+    result = plan_of("axial")
+    grid = result.volume.grid
+    tip = result.trajectories[0].tip_lps_mm
+    column = round(grid.to_kji(tip)[2]) + 12
+    seen = np.ones(grid.shape_kji, dtype=bool)
+    seen[:, :, column:] = False
+    return replace(result, imaged=Mask(grid=grid, inside=seen)), column
+
+
+def test_what_was_not_imaged_is_hatched_and_dimmed_though_the_array_has_values(half_seen):
+    cut, column = half_seen
+    whole = replace(cut, imaged=None)
+    axes, plain = (first_panel(result).axes[0] for result in (cut, whole))
+    opacity = axes.images[0].get_alpha()
+    assert plain.images[0].get_alpha() is None
+    plane = along_views(cut.trajectories[0], aspect=755 / 590, columns=755)[0].plane
+    at = cut.volume.grid.to_kji(plane.points_lps_mm())
+    inside = cut.volume.grid.contains(plane.points_lps_mm())
+    unseen = inside & (at[..., 2] > column)
+    assert np.count_nonzero(unseen) > 1000
+    assert (opacity[unseen] < 0.6).all()
+    assert (opacity[inside & (at[..., 2] < column - 1)] == 1.0).all()
+
+
+def body_outline(axes) -> np.ndarray:
+    """Points of the body's outline in a view, shape (n, 2) mm."""
+    cyan = np.array(to_rgb(BODY_OUTLINE.colour))
+    lines = [c for c in axes.collections if np.allclose(c.get_edgecolor()[0][:3], cyan)]
+    return np.concatenate([path.vertices for line in lines for path in line.get_paths()])
+
+
+def test_the_end_of_what_was_imaged_is_not_outlined_as_skin(half_seen):
+    cut, column = half_seen
+    inside = np.array(cut.body.inside)
+    inside[:, :, column:] = False
+    stops_there = replace(
+        cut,
+        body=Mask(grid=cut.volume.grid, inside=inside),
+        structures=replace(
+            cut.structures,
+            structures=tuple(s for s in cut.structures.structures if s.name != "trunk"),
+        ),
+    )
+    for result, is_drawn in ((stops_there, False), (replace(stops_there, imaged=None), True)):
+        view = along_views(result.trajectories[0], aspect=755 / 590, columns=755)[0]
+        points = body_outline(first_panel(result).axes[0])
+        place = view.plane.centre_lps_mm + points @ np.stack(
+            [view.plane.right_lps, view.plane.down_lps]
+        )
+        at_cut = np.abs(cut.volume.grid.to_kji(place)[:, 2] - (column - 0.5)) < 0.4
+        assert (np.count_nonzero(at_cut) > 50) == is_drawn

@@ -26,7 +26,7 @@ from planner.report.skin_colours import (
     reason_colours,
     rgb,
 )
-from planner.report.skin_figure import LABEL_GAP_PX, clearance_legend, label_places
+from planner.report.skin_figure import LABEL_GAP_PX, clearance_legend, label_places, skin_figure
 from planner.report.skin_values import (
     FEASIBLE,
     IMAGE_ENDS,
@@ -35,7 +35,9 @@ from planner.report.skin_values import (
     OTHER,
     skin_values,
 )
+from planner.report.style import VERDICT_MEANING
 from planner.report.surface import mask_surface
+from planner.report.wording import counted
 from tests.grids import ORIENTED_AXES
 from tests.plan_factory import CENTRE_LPS_MM, TRUNK_HALF_LPS_MM
 
@@ -268,9 +270,18 @@ def test_pictures_carry_letters_ranks_scale_and_legend(plan_result, rendered):
         assert "50 mm" in words
         assert any("RESEARCH USE ONLY" in w for w in words)
         assert {"HA", "FP"} <= set(words)
+        assert f" {plan_result.verdict.upper()} " in words
+        assert VERDICT_MEANING[plan_result.verdict] in words
     legend = " ".join(t.get_text() for t in rendered["skin_rejection"].texts)
     for reason, count in plan_result.rejected_counts.items():
-        assert f"{count:,} candidates" in legend, reason
+        assert counted(count, "candidate") in legend, reason
+
+
+def test_a_plan_without_a_path_says_so_above_the_skin(hopeless_result):
+    camera = skin_camera(hopeless_result, mask_surface(hopeless_result.body))
+    blank = np.zeros((PICTURE_PX[1], PICTURE_PX[0], 3), np.uint8)
+    words = [t.get_text() for t in skin_figure(hopeless_result, blank, camera, ()).texts]
+    assert {" FAIL ", "no path meets every limit"} <= set(words)
 
 
 def test_without_opengl_there_is_a_warning_not_a_crash(plan_result, monkeypatch, tmp_path):
@@ -319,7 +330,7 @@ def test_feasible_without_a_clearance_is_not_shown_as_rejected():
     [
         ([np.inf, np.nan], "CLEARANCE NOT MEASURED", "NO FEASIBLE ENTRY"),
         ([np.nan, np.nan], "NO FEASIBLE ENTRY", "NOT MEASURED"),
-        ([4.0, np.nan], "feasible\nentries only", "NO FEASIBLE ENTRY"),
+        ([4.0, np.nan], "structures given;", "NO FEASIBLE ENTRY"),
     ],
 )
 def test_the_clearance_legend_says_why_there_is_no_clearance(clearance, said, not_said):
@@ -335,6 +346,22 @@ def test_the_clearance_legend_says_why_there_is_no_clearance(clearance, said, no
     words = " ".join(text.get_text() for text in figure.texts)
     assert said in words
     assert not_said not in words
+
+
+@pytest.mark.parametrize(("reason", "said"), [("image_end", "NO SKIN"), ("length", "NO FEASIBLE")])
+def test_where_no_skin_is_in_reach_the_legend_blames_the_image(reason, said):
+    candidates = some_candidates(
+        [[0, 0, 0], [30, 0, 0]],
+        feasible=[False, False],
+        clearance=[np.nan, np.nan],
+        reasons=["image_end", reason],
+    )
+    values = skin_values(candidates, candidates.entry_lps_mm, BIG_GRID)
+    figure = Figure()
+    clearance_legend(figure, values, clearance_norm(values))
+    words = " ".join(text.get_text() for text in figure.texts)
+    assert said in words
+    assert ("NO FEASIBLE" in words) == (reason == "length")
 
 
 def test_what_was_not_imaged_is_an_end_of_the_image_all_over():
@@ -365,6 +392,24 @@ def test_entries_ruled_out_at_the_images_end_are_drawn_as_such_and_counted():
     assert "image_end" not in values.labels
     assert values.counts[-1] == 1
     assert sum(values.counts) == 3
+
+
+def test_the_rim_of_thick_slices_is_one_colour_up_to_their_middle():
+    """A drawn surface rounds its rim off by up to half a slice: no colours alternate there."""
+    grid = Grid.from_axes((12, 100, 100), (10.0, 1.0, 1.0), (-50.0, -50.0, -55.0))
+    end_mm = -60.0
+    entries = [[x, 0.0, end_mm + 5.0] for x in np.arange(-20.0, 21.0)]
+    candidates = some_candidates(
+        entries,
+        feasible=[True] * len(entries),
+        clearance=[3.0] * len(entries),
+        reasons=[""] * len(entries),
+    )
+    rim = np.array([[x, 0.0, end_mm + x % 4.0] for x in np.arange(-15.0, 16.0)])
+    middle = rim * [1.0, 1.0, 0.0] + [0.0, 0.0, end_mm + 5.0]
+    for vertices, label in ((rim, IMAGE_ENDS), (middle, FEASIBLE)):
+        values = skin_values(candidates, vertices, grid)
+        assert {values.labels[n] for n in values.reason} == {label}
 
 
 def test_entries_of_thick_slices_leave_no_stripes():

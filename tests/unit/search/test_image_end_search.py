@@ -64,7 +64,8 @@ def test_a_body_found_in_the_image_ends_at_the_same_place() -> None:
     assert found.candidates.feasible.sum() > 50
 
 
-def test_where_only_padding_is_in_reach_the_explanation_says_so() -> None:
+@pytest.mark.parametrize("table_side", ["none", "left"])
+def test_where_only_padding_is_in_reach_the_explanation_says_so(table_side: str) -> None:
     volume, structures = padded_trunk()
     target = volume.grid.to_lps([18.0, 55.0, CUT_COLUMN - 16.0])
     found = planner.plan(
@@ -72,12 +73,19 @@ def test_where_only_padding_is_in_reach_the_explanation_says_so() -> None:
         target,
         structures=structures,
         procedure=LAX,
-        table_side="none",
+        table_side=table_side,
         needle=Needle(name="short", outer_diameter_mm=0.7, length_mm=24.0),
     )
     assert not found.trajectories
     assert found.rejected_counts == {"image_end": len(found.candidates)}
-    text = next(e.message for e in found.explanation if e.constraint == "image_end")
+    codes = [e.code for e in found.explanation]
+    assert codes[0] == "no_skin", "no other limit matters where no skin is"
+    assert "nearest skin in view" in found.explanation[0].message
+    if table_side == "left":
+        assert codes == ["no_skin"]
+        return
+    assert codes == ["no_skin", "removed:image_end"]
+    text = found.explanation[1].message
     assert "the image ends at the body's outline" in text
     assert "Use an image that shows the skin" in text
 
@@ -161,3 +169,39 @@ def test_a_margin_that_reaches_into_padding_is_unknown() -> None:
         assert path.verdict is Verdict.UNKNOWN
         assert any(f.constraint == "coverage" and "nerve" in f.note for f in path.findings)
     assert planner.verify_plan(found, volume, both).ok
+
+
+@pytest.mark.parametrize("kind", ["axial", "thick", "oblique"])
+def test_a_path_along_the_last_slice_is_unknown_and_verification_knows(kind: str) -> None:
+    """The axis lies in the image, part of the needle beside it: that part was never seen."""
+    volume, structures = trunk(kind)
+    grid = volume.grid
+    body = StructureSet(grid=grid, structures=(structures["trunk"],))
+    thick = Needle(name="thick", outer_diameter_mm=2.0, length_mm=120.0)
+    for beyond_vox, verdict in ((0.8, Verdict.UNKNOWN), (1.2, Verdict.PASS)):
+        index = grid.to_kji(np.array(TARGET_LPS_MM))
+        index[0] = grid.shape_kji[0] - 0.5 - beyond_vox * thick.radius_mm / grid.spacing_kji_mm[0]
+        found = planner.plan(
+            volume,
+            grid.to_lps(index),
+            structures=body,
+            procedure=LAX,
+            needle=thick,
+            table_side="none",
+            entry_spacing_mm=6.0,
+            top=2,
+        )
+        assert found.trajectories
+        assert found.verdict is verdict
+        assert planner.verify_plan(found, volume, body).ok
+        if verdict is Verdict.PASS:
+            continue
+        best = found.trajectories[0]
+        hidden = replace(
+            best,
+            verdict=Verdict.PASS,
+            findings=tuple(f for f in best.findings if f.constraint != "coverage"),
+        )
+        forged = replace(found, trajectories=(hidden,), verdict=Verdict.PASS)
+        failed = {c.claim for c in planner.verify_plan(forged, volume, body).checks if not c.ok}
+        assert any("whole thickness lies in the image" in claim for claim in failed)

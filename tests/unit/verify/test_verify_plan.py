@@ -246,6 +246,8 @@ def automatic(result: PlanResult) -> PlanResult:
 class FindsBody:
     """Stands for planner.skin; ``imaged`` is everything."""
 
+    findings = ()
+
     def __init__(self, body: Mask | None) -> None:
         self.mask = body
 
