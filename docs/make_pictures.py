@@ -23,6 +23,7 @@ from planner.report import write_figures
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 SAMPLE = ROOT / "sample_data" / "plain"
+METAL_TARGET_LPS_MM = (60.0, 38.0, 45.0)
 N_COLOURS = 256
 WIDTH_PX = 1000
 
@@ -39,6 +40,11 @@ def main() -> None:
             if name is not None:
                 with Image.open(file) as picture:
                     _save(picture.convert("RGB"), PICTURES / f"{name}.png")
+    with tempfile.TemporaryDirectory() as folder:
+        for file in write_figures(_beside_metal(), Path(folder), top=1):
+            if file.stem == "path_01_mr":
+                with Image.open(file) as picture:
+                    _save(picture.convert("RGB"), PICTURES / "metal.png")
 
 
 def frames_figure() -> Figure:
@@ -136,6 +142,18 @@ def _planned() -> Any:
     structures = planner.load_structures(SAMPLE / "structures.seg.nrrd", like=volume)
     target = truth["targets_lps_mm"]["foramen_L4_L5_left"]
     return planner.plan(volume, target, "transforaminal_epidural", structures, "22G-90", top=3)
+
+
+def _beside_metal() -> Any:
+    """The plan beside screws and rods of the README."""
+    study = SAMPLE.parent / "implant"
+    volume = planner.load_volume(study / "dicom")
+    roles = {"rods": "implant", "screws": "implant"}
+    structures = planner.load_structures(study / "structures.seg.nrrd", like=volume, roles=roles)
+    metals = {"rods": "cobalt-chrome", "screws": "titanium"}
+    return planner.plan(
+        volume, METAL_TARGET_LPS_MM, "soft_tissue_biopsy", structures, implants=metals, top=1
+    )
 
 
 def _as_image(figure: Figure) -> Image.Image:

@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_example_gives_the_shown_output(folder: Path, capfd: pytest.CaptureFixture[str]):
-    plan, verify = _commands()
+    plan, verify, _ = _commands()
     assert main([*plan[1:], "--no-figures", "--quiet"]) == 0
     found = capfd.readouterr().out
     shown = next(text for _, text in BLOCKS if text.startswith("RESEARCH USE ONLY"))
