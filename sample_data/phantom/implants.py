@@ -11,6 +11,8 @@ HEAD_RADIUS_MM = 6.2
 ROD_DIAMETER_MM = 5.5
 _ENTRY_BEHIND_ISTHMUS_MM = 14.0
 MATERIAL = "Ti-6Al-4V"
+DELTA_CHI_PPM = 190.0
+"""Susceptibility relative to soft tissue: +181 (Schenck 1996) less -9 (SI, ppm)."""
 
 
 def screw_axis(v: Vertebra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,11 +38,20 @@ def screws_distance(spine: Spine, x, y, z):
     return shapes.union(*pieces)
 
 
-def rods_distance(spine: Spine, x, y, z):
-    """One rod per side through the screw heads, 9 mm longer at both ends."""
+def rod_ends(spine: Spine) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the left rod (anatomy coordinates): 9 mm beyond both screw heads."""
     upper = screw_axis(spine.vertebrae["L4"])[0]
     lower = screw_axis(spine.vertebrae["L5"])[0]
     along = (lower - upper) / np.linalg.norm(lower - upper)
-    return shapes.capsule(
-        np.abs(x), y, z, upper - 9 * along, lower + 9 * along, ROD_DIAMETER_MM / 2
-    )
+    return upper - 9 * along, lower + 9 * along
+
+
+def rods_distance(spine: Spine, x, y, z):
+    """One rod per side through the screw heads, 9 mm longer at both ends."""
+    return shapes.capsule(np.abs(x), y, z, *rod_ends(spine), ROD_DIAMETER_MM / 2)
+
+
+def left_axis_points(spine: Spine) -> np.ndarray:
+    """Ends of every axis of the left side's metal, (n, 3) anatomy coordinates."""
+    screws = [p for level in ("L4", "L5") for p in screw_axis(spine.vertebrae[level])]
+    return np.array([*screws, *rod_ends(spine)])

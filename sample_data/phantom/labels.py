@@ -1,6 +1,7 @@
 """Rasterise an Anatomy on any grid: overlapping label layers and a tissue map."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,10 +34,11 @@ class LabelMaps:
     layers: np.ndarray
     tissue: np.ndarray
     values: dict[str, int]
+    layer_numbers: dict[str, int]
 
     def mask(self, structure: str) -> np.ndarray:
         """Boolean (k, j, i) of voxels whose centre lies in the structure."""
-        return self.layers[layer_of(structure)] == self.values[structure]
+        return self.layers[self.layer_numbers[structure]] == self.values[structure]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,7 +55,31 @@ def rasterise(anatomy: Anatomy, grid: PhantomGrid) -> LabelMaps:
     for k in range(grid.shape_kji[0]):
         plane = SlicePlane(anatomy, grid, float(k))
         plane.paint(tissue[k], layers[:, k], values)
-    return LabelMaps(grid=grid, layers=layers, tissue=tissue, values=values)
+    return LabelMaps(
+        grid=grid,
+        layers=layers,
+        tissue=tissue,
+        values=values,
+        layer_numbers={name: layer_of(name) for name in values},
+    )
+
+
+def redrawn(maps: LabelMaps, masks: Mapping[str, np.ndarray]) -> LabelMaps:
+    """Other masks of the same structures, which may overlap.
+
+    A mask keeps its usual layer where it overlaps nothing there; else it goes to the first
+    layer behind the usual ones that has room.
+    """
+    layers = [np.zeros_like(layer) for layer in maps.layers]
+    numbers = dict(maps.layer_numbers)
+    for name, inside in masks.items():
+        tried = (layer_of(name), *range(len(maps.layers), len(layers)))
+        free = (n for n in tried if not layers[n][inside].any())
+        numbers[name] = next(free, len(layers))
+        if numbers[name] == len(layers):
+            layers.append(np.zeros_like(maps.layers[0]))
+        layers[numbers[name]][inside] = maps.values[name]
+    return replace(maps, layers=np.stack(layers), layer_numbers=numbers)
 
 
 class SlicePlane:

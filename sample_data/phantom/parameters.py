@@ -95,6 +95,24 @@ class PhantomGrid:
         return np.asarray(index_kji, float) @ self.lps_from_kji[:3, :3].T + self.lps_from_kji[:3, 3]
 
 
+def refined(grid: PhantomGrid, factors) -> PhantomGrid:
+    """The same box with every voxel divided."""
+    factors = np.asarray(factors)
+    affine = grid.lps_from_kji.copy()
+    affine[:3, 3] = grid.lps_from_index((1.0 / factors - 1.0) / 2.0)
+    affine[:3, :3] /= factors
+    return PhantomGrid(
+        shape_kji=tuple((np.array(grid.shape_kji) * factors).tolist()), lps_from_kji=affine
+    )
+
+
+def cropped(grid: PhantomGrid, block) -> PhantomGrid:
+    """The voxels of a block, given as three slices with start and stop."""
+    affine = grid.lps_from_kji.copy()
+    affine[:3, 3] = grid.lps_from_index([s.start for s in block])
+    return PhantomGrid(shape_kji=tuple(s.stop - s.start for s in block), lps_from_kji=affine)
+
+
 def slice_axes(acquisition: AcquisitionParameters) -> np.ndarray:
     """Unit LPS vectors (3, 3) as columns: slice normal, down the rows, along the columns.
 

@@ -1,7 +1,7 @@
 """From tissues to a T2 TSE-like image: partial volume, texture, coil shading, ghosts, noise.
 
-Stages are separate functions so that a physics forward model of metal can replace
-``metal_void`` without touching the rest.
+Stages are separate functions. Metal moves and loses signal by the forward model of
+``spins`` and ``metal``, before coil shading, filter, ghosts and noise.
 """
 
 import numpy as np
@@ -9,7 +9,9 @@ from scipy import ndimage
 
 from sample_data.phantom.anatomy import Anatomy
 from sample_data.phantom.labels import SlicePlane
-from sample_data.phantom.parameters import AcquisitionParameters, PhantomGrid
+from sample_data.phantom.metal import MetalScene
+from sample_data.phantom.parameters import AcquisitionParameters, PhantomGrid, cropped, refined
+from sample_data.phantom.spins import SpinSequence
 from sample_data.phantom.tissues import SIGNAL, Tissue
 
 MAX_STORED = 1023  # 10 significant bits
@@ -18,20 +20,24 @@ SLICE_SAMPLES_FRAC = (-0.34, 0.0, 0.34)  # of the slice thickness
 NOISE_SIGMA = 4.0
 GHOST_FRACTION = 0.02
 GHOST_SHIFT_FRAC = 0.27  # of the phase-encoded field of view
-METAL_VOID_MARGIN_MM = 4.0
-METAL_RIM_MM = 2.5
 
 
-def simulate(anatomy: Anatomy, grid: PhantomGrid, acquisition: AcquisitionParameters) -> np.ndarray:
+def simulate(
+    anatomy: Anatomy,
+    grid: PhantomGrid,
+    acquisition: AcquisitionParameters,
+    metal: tuple[MetalScene, SpinSequence] | None = None,
+) -> np.ndarray:
     """Stored pixel values (k, j, i) uint16 of the whole series.
 
-    Rows are the phase-encoded direction. Deterministic for a given anatomy seed.
+    Rows are the phase-encoded direction. Deterministic for a given anatomy seed. ``metal``:
+    the field of the implant and the sequence that is disturbed by it.
     """
     rng = np.random.default_rng(anatomy.parameters.seed)
-    signal, texture, metal = _sampled_signal(anatomy, grid, acquisition)
-    signal = _with_texture(signal, texture, grid, rng)
-    if anatomy.parameters.has_implant:
-        signal = metal_void(signal, metal, grid)
+    mean, texture = _sampled_signal(anatomy, grid, acquisition)
+    signal = _with_texture(mean, texture, grid, rng)
+    if metal is not None:
+        signal = metal_artefact(anatomy, signal, signal - mean, *metal)
     signal *= coil_shading(grid, anatomy)
     signal = ndimage.gaussian_filter(signal, (0.0, 0.45, 0.3))  # fewer phase lines than rows
     signal += GHOST_FRACTION * _ghost(signal)
@@ -41,33 +47,28 @@ def simulate(anatomy: Anatomy, grid: PhantomGrid, acquisition: AcquisitionParame
 
 
 def _sampled_signal(anatomy: Anatomy, grid: PhantomGrid, acquisition: AcquisitionParameters):
-    """Mean signal, texture amplitude and metal fraction per voxel from sub-samples."""
-    mean_of = np.zeros(max(SIGNAL) + 1, np.float32)
-    texture_of = np.zeros_like(mean_of)
-    for tissue, values in SIGNAL.items():
-        mean_of[tissue], texture_of[tissue] = values
-    fine = _in_plane_refined(grid)
-    maps = np.zeros((3, *grid.shape_kji), np.float32)
+    """Mean signal and texture amplitude per voxel from sub-samples."""
+    mean_of, texture_of = _signal_tables()
+    fine = refined(grid, (1, N_IN_PLANE_SAMPLES, N_IN_PLANE_SAMPLES))
+    maps = np.zeros((2, *grid.shape_kji), np.float32)
     thickness_in_steps = acquisition.slice_thickness_mm / acquisition.slice_step_mm
     for k in range(grid.shape_kji[0]):
         for offset in SLICE_SAMPLES_FRAC:
             tissue = np.zeros(fine.shape_kji[1:], np.uint8)
             plane = SlicePlane(anatomy, fine, k + offset * thickness_in_steps, np.float32)
             plane.paint(tissue)
-            for target, source in zip(
-                maps, (mean_of[tissue], texture_of[tissue], tissue == Tissue.METAL), strict=True
-            ):
+            for target, source in zip(maps, (mean_of[tissue], texture_of[tissue]), strict=True):
                 target[k] += _block_mean(source) / len(SLICE_SAMPLES_FRAC)
     return maps
 
 
-def _in_plane_refined(grid: PhantomGrid) -> PhantomGrid:
-    n = N_IN_PLANE_SAMPLES
-    affine = grid.lps_from_kji.copy()
-    affine[:3, 3] += (affine[:3, 1] + affine[:3, 2]) * ((1.0 / n - 1.0) / 2.0)
-    affine[:3, 1:3] /= n
-    k, j, i = grid.shape_kji
-    return PhantomGrid(shape_kji=(k, j * n, i * n), lps_from_kji=affine)
+def _signal_tables() -> tuple[np.ndarray, np.ndarray]:
+    """Mean signal and texture amplitude by tissue number."""
+    mean_of = np.zeros(max(SIGNAL) + 1, np.float32)
+    texture_of = np.zeros_like(mean_of)
+    for tissue, values in SIGNAL.items():
+        mean_of[tissue], texture_of[tissue] = values
+    return mean_of, texture_of
 
 
 def _block_mean(plane: np.ndarray) -> np.ndarray:
@@ -127,24 +128,32 @@ def _table_pad(grid: PhantomGrid, anatomy: Anatomy) -> np.ndarray:
     return (22.0 * np.exp(-(((y + 124.0) / 5.0) ** 2)) * across).astype(np.float32)
 
 
-def metal_void(signal: np.ndarray, metal_fraction: np.ndarray, grid: PhantomGrid) -> np.ndarray:
-    """Signal beside metal: a geometric void with a bright rim along the readout (columns).
+def metal_artefact(
+    anatomy: Anatomy,
+    signal: np.ndarray,
+    texture: np.ndarray,
+    scene: MetalScene,
+    sequence: SpinSequence,
+) -> np.ndarray:
+    """What the scanner shows of the signal (k, j, i) in the field of the metal.
 
-    PLACE FOR THE FORWARD MODEL: a later issue replaces this with the field map of the implant
-    (dipole field, readout and slice displacement, pile-up). Until then: no signal within
-    METAL_VOID_MARGIN_MM of metal, pile-up where the readout direction leaves the void.
+    The block beside the metal is painted again on its packets and takes the texture of the
+    image's voxels; elsewhere each voxel is one packet.
     """
-    distance_mm = ndimage.distance_transform_edt(
-        metal_fraction < 0.25, sampling=grid.spacing_kji_mm
-    )
-    void = 1.0 / (1.0 + np.exp((distance_mm - METAL_VOID_MARGIN_MM) / 0.45))
-    rim = np.exp(
-        -(((distance_mm - METAL_VOID_MARGIN_MM - METAL_RIM_MM / 2) / (METAL_RIM_MM / 2)) ** 2)
-    )
-    along_readout = np.abs(np.gradient(distance_mm, grid.spacing_kji_mm[2], axis=2))
-    return (signal * (1.0 - void) + 300.0 * rim * along_readout**2 * (1.0 - void)).astype(
-        np.float32
-    )
+    mean_of, _ = _signal_tables()
+    signals = []
+    for packets, spins in zip(scene.blocks, scene.spins(sequence), strict=True):
+        if packets.factors == (1, 1, 1):
+            signals.append(signal * spins)
+            continue
+        fine = refined(cropped(scene.grid, packets.block), packets.factors)
+        tissue = np.zeros(fine.shape_kji, np.uint8)
+        for k in range(fine.shape_kji[0]):
+            SlicePlane(anatomy, fine, float(k), np.float32).paint(tissue[k])
+        has_signal = mean_of[tissue] > 0.0
+        here = np.maximum(mean_of[tissue] + packets.repeated(texture), 0.0)
+        signals.append(np.where(has_signal, here, np.float32(0.0)) * spins)
+    return scene.shown(signals, sequence).astype(np.float32)
 
 
 def _rician(signal: np.ndarray, rng) -> np.ndarray:

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 import slicerio
+from scipy import ndimage
 
 from sample_data.phantom import (
     AcquisitionParameters,
@@ -53,6 +54,12 @@ def study(request):
     known = json.loads((folder / "truth.json").read_text())
     segmentation = slicerio.read_segmentation(str(folder / "structures.seg.nrrd"))
     return folder, known, segmentation
+
+
+def true_segmentation(folder, segmentation):
+    """Where the structures truly are: a file of its own where metal displaces what is shown."""
+    path = folder / "truth.seg.nrrd"
+    return slicerio.read_segmentation(str(path)) if path.exists() else segmentation
 
 
 def centroid_lps_mm(maps, name):
@@ -222,7 +229,7 @@ def test_same_bytes_each_time(tmp_path):
         for n in range(2)
     ]
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 8
+    assert len(contents[0]) == 7 + 2  # slices, segmentations as drawn and true
 
 
 def test_committed_files_match_their_hashes(study):
@@ -277,15 +284,21 @@ def test_headers_carry_what_planning_needs_and_no_identity(study):
 
 
 def test_labels_match_the_truth_counts(study):
-    _, known, segmentation = study
-    assert {s["name"] for s in segmentation["segments"]} == set(known["structures"])
-    for name, facts in known["structures"].items():
-        assert committed_mask(segmentation, name).sum() == facts["voxels"], name
+    folder, known, segmentation = study
+    pairs = [(segmentation, known["structures"])]
+    if "artefact" in known:
+        true = true_segmentation(folder, segmentation)
+        pairs.append((true, known["artefact"]["true_structures"]))
+    for labels, counts in pairs:
+        assert {s["name"] for s in labels["segments"]} == set(counts)
+        for name, facts in counts.items():
+            assert committed_mask(labels, name).sum() == facts["voxels"], name
 
 
 @pytest.mark.parametrize("target", ["foramen_L4_L5_left", "si_joint_left", "soft_tissue_lesion"])
 def test_demo_paths_are_clear_on_the_committed_voxels(study, target):
-    _, known, segmentation = study
+    folder, known, segmentation = study
+    segmentation = true_segmentation(folder, segmentation)
     path, grid = known["demo_paths"][target], truth_grid(known)
     entry, tip = np.array(path["entry_lps_mm"]), np.array(path["target_lps_mm"])
     end = tip + path["throw_mm"] * (tip - entry) / np.linalg.norm(tip - entry)
@@ -320,12 +333,70 @@ def test_pedicle_path_stays_inside_bone_between_canal_and_lesion():
     assert path["clearance_mm"]["L5"] < 0.0  # it must cross this bone
 
 
-def test_implant_study_has_metal_without_signal():
+def image_values(folder):
+    return np.stack([pydicom.dcmread(p).pixel_array for p in sorted(folder.glob("*.dcm"))])
+
+
+@pytest.fixture(scope="module")
+def implant_study():
+    """Values, drawn and true masks of the implant study."""
     folder = SAMPLE_DATA / "implant"
-    segmentation = slicerio.read_segmentation(str(folder / "structures.seg.nrrd"))
-    metal = committed_mask(segmentation, "screws") | committed_mask(segmentation, "rods")
-    files = sorted((folder / "dicom").glob("*.dcm"))
-    values = np.stack([pydicom.dcmread(p).pixel_array for p in files])
-    assert metal.sum() > 500
-    assert np.median(values[metal]) < 40
-    assert "lesion_L5" not in {s["name"] for s in segmentation["segments"]}
+    known = json.loads((folder / "truth.json").read_text())
+    masks = []
+    for name in ("structures", "truth"):
+        read = slicerio.read_segmentation(str(folder / f"{name}.seg.nrrd"))
+        masks.append({s["name"]: committed_mask(read, s["name"]) for s in read["segments"]})
+    return image_values(folder / "dicom"), known, *masks
+
+
+def test_implant_study_has_metal_without_signal(implant_study):
+    values, _, drawn, true = implant_study
+    metal_mask = true["screws"] | true["rods"]
+    assert metal_mask.sum() > 500
+    plain = image_values(SAMPLE_DATA / "plain" / "dicom")
+    # not zero: signal from beside is shown there
+    assert np.median(values[metal_mask]) < 0.3 * np.median(plain[metal_mask])
+    assert "lesion_L5" not in true
+    for name in ("screws", "rods"):
+        np.testing.assert_array_equal(drawn[name], true[name])
+
+
+def test_the_artefact_is_a_void_with_a_bright_rim_and_ends_far_away(implant_study):
+    values, known, _, true = implant_study
+    plain = image_values(SAMPLE_DATA / "plain" / "dicom")
+    metal_mask = true["screws"] | true["rods"]
+    away_mm = ndimage.distance_transform_edt(~metal_mask, sampling=known["grid"]["spacing_kji_mm"])
+    had_signal = plain > 150
+    near, rim = (had_signal & (away_mm > a) & (away_mm < b) for a, b in ((1.0, 4.0), (4.0, 12.0)))
+    assert np.mean(values[near] < 0.5 * plain[near]) > 0.4, "signal is lost beyond the metal"
+    assert np.mean(values[rim] > 1.5 * plain[rim]) > 0.08, "and piles up"
+    far = away_mm > 60.0
+    without_lesion = far & ~ndimage.binary_dilation(true["L5"], iterations=3)
+    change = np.abs(values.astype(float) - plain)[without_lesion]
+    assert np.percentile(change, 99) < 30, "noise and a shift below half a pixel are left"
+
+
+def test_what_is_drawn_differs_from_the_truth_beside_the_metal_only(implant_study):
+    _, known, drawn, true = implant_study
+    assert set(drawn) == set(true)
+    away_mm = ndimage.distance_transform_edt(
+        ~(true["screws"] | true["rods"]), sampling=known["grid"]["spacing_kji_mm"]
+    )
+    differs = {name: drawn[name] ^ true[name] for name in true}
+    assert differs["L4"].sum() > 100 and differs["nerve_root_L4_left"].sum() > 10
+    assert max(away_mm[d].max() for d in differs.values() if d.any()) < 45.0
+    ratios = [drawn[name].sum() / true[name].sum() for name in true]
+    assert min(ratios) > 0.9 and max(ratios) < 1.25
+
+
+def test_the_header_is_that_of_the_simulated_sequence(implant_study):
+    _, known, _, _ = implant_study
+    sequence = known["artefact"]["sequence"]
+    ds = pydicom.dcmread(SAMPLE_DATA / "implant" / "dicom" / "IM_0001.dcm", stop_before_pixels=True)
+    assert float(ds.MagneticFieldStrength) == sequence["field_t"]
+    assert float(ds.PixelBandwidth) == sequence["bandwidth_hz_per_px"]
+    assert float(ds.SliceThickness) == sequence["slice_thickness_mm"]
+    assert float(ds.EchoTime) == sequence["echo_time_ms"]
+    assert ds.AcquisitionMatrix[1] == ds.Columns and ds.InPlanePhaseEncodingDirection == "COL"
+    assert sequence["readout_axis"] == 2, "phase runs down the columns, so readout along the rows"
+    assert float(ds.PixelSpacing[1]) == sequence["readout_pixel_mm"]

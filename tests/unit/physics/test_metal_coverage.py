@@ -4,7 +4,7 @@ Structures are drawn where spins land; swept by the planner they must hold where
 truly are, void or not, for every polarity.
 """
 
-from functools import lru_cache
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -15,7 +15,13 @@ from planner.model.mr import MRAcquisition, SequenceFamily
 from planner.physics.metal_zones import SWEEP_SHIFT_MM, MetalBody, metal_field, zones_of
 from planner.physics.shifts import shift_model
 from planner.physics.sweep import half_widths_kji, swept
-from sample_data.phantom.spins import GAMMA_HZ_PER_PPM_T, SpinSequence, dipole_field, image_of
+from sample_data.phantom.spins import (
+    SpinSequence,
+    add_shown,
+    dipole_field,
+    packets_of,
+    signal_kept,
+)
 
 SPACING = np.array([3.0, 1.0, 1.0])
 FACTORS = (4, 2, 2)
@@ -86,9 +92,42 @@ def sequence_pair(field_t, family, readout_axis, signs):
     return spin, acquisition
 
 
-@lru_cache
-def field_of_rod(chi_ppm, direction):
-    return dipole_field(np.where(ROD, chi_ppm, 0.0), FINE, B0[direction])
+@cache
+def packets_beside_rod(metal, direction):
+    """The forward model's field, for packets of spins."""
+    return packets_of(dipole_field(np.where(ROD, CHI[metal], 0.0), FINE, B0[direction]), FACTORS)
+
+
+@cache
+def planner_field(metal, direction):
+    """The planner's field, wide enough for every sequence asked about."""
+    _, strongest = sequence_pair(3.0, SequenceFamily.GRE, 1, (1, 1))
+    body = MetalBody(share=coarse_share(ROD), delta_chi_ppm=CHI[metal], nominal_ppm=CHI[metal])
+    return metal_field([body], [shift_model(strongest)], grid(), B0[direction][::-1])
+
+
+def shown(fine, packets, spin):
+    """The image of spins of equal signal where ``fine`` is set."""
+    image = np.zeros(SHAPE)
+    kept = signal_kept(packets, SPACING, spin)
+    add_shown(image, fine.astype(np.float32) * kept, packets, SPACING, spin)
+    return image
+
+
+def zones_and_widths(field_t, family, readout_axis, metal, direction):
+    """The planner's zones, and the half widths of its sweep."""
+    _, acquisition = sequence_pair(field_t, family, readout_axis, (1, 1))
+    model = shift_model(acquisition)
+    field = planner_field(metal, direction)
+    zones = zones_of(field, model, np.array([PIXEL, PIXEL, THICKNESS]))
+    is_still = ~(zones.shift_mm >= SWEEP_SHIFT_MM)
+    half = half_widths_kji(
+        np.where(is_still, 0, zones.readout_mm),
+        np.where(is_still, 0, zones.slice_mm),
+        model,
+        grid(),
+    )
+    return zones, half
 
 
 B0 = {"bore": np.array([1.0, 0.0, 0.0]), "oblique": np.array([0.6, 0.48, 0.64])}
@@ -101,43 +140,24 @@ CHI = {"titanium": 191.0, "cobalt-chrome": 909.0}
 @pytest.mark.parametrize("family", [SequenceFamily.TSE, SequenceFamily.GRE])
 @pytest.mark.parametrize("field_t", [1.5, 3.0])
 def test_every_true_voxel_is_swept_or_void(field_t, family, readout_axis, direction, metal):
-    b0_kji = B0[direction]
-    field_ppm = field_of_rod(CHI[metal], direction)
-    _, acquisition = sequence_pair(field_t, family, readout_axis, (1, 1))
-    model = shift_model(acquisition)
-    body = MetalBody(share=coarse_share(ROD), delta_chi_ppm=CHI[metal], nominal_ppm=CHI[metal])
-    field = metal_field([body], [model], grid(), b0_kji[::-1])
-    zones = zones_of(field, model, np.array([PIXEL, PIXEL, THICKNESS]))
-    is_still = ~(zones.shift_mm >= SWEEP_SHIFT_MM)
-    half = half_widths_kji(
-        np.where(is_still, 0, zones.readout_mm),
-        np.where(is_still, 0, zones.slice_mm),
-        model,
-        grid(),
-    )
-    offset = GAMMA_HZ_PER_PPM_T * field_t * field_ppm
+    zones, half = zones_and_widths(field_t, family, readout_axis, metal, direction)
+    packets = packets_beside_rod(metal, direction)
     for signs, (name, fine) in product(product((1, -1), repeat=2), STRUCTURES.items()):
         spin, _ = sequence_pair(field_t, family, readout_axis, signs)
         tissue = fine & ~ROD
-        drawn = image_of(tissue.astype(float), offset, FINE, FACTORS, spin) > DRAWN_SHARE
+        drawn = shown(tissue, packets, spin) > DRAWN_SHARE
         true = coarse_share(tissue) > TRUE_SHARE
         found = np.array(drawn)
-        found[slices(zones)] = swept(drawn[slices(zones)], half) | zones.is_void
+        found[zones.block] = swept(drawn[zones.block], half) | zones.is_void
         lost = true & ~found
         assert not lost.any(), (name, signs, np.argwhere(lost)[:5])
 
 
-def slices(zones):
-    return tuple(
-        slice(a, b) for a, b in zip(zones.start_kji.tolist(), zones.stop_kji.tolist(), strict=True)
-    )
-
-
 def test_without_the_sweep_voxels_are_lost():
     """The check itself can say no."""
-    offset = GAMMA_HZ_PER_PPM_T * 3.0 * field_of_rod(909.0, "bore")
     spin, _ = sequence_pair(3.0, SequenceFamily.TSE, 1, (1, 1))
-    drawn = image_of(STRUCTURES["nerve"].astype(float), offset, FINE, FACTORS, spin) > DRAWN_SHARE
+    packets = packets_beside_rod("cobalt-chrome", "bore")
+    drawn = shown(STRUCTURES["nerve"], packets, spin) > DRAWN_SHARE
     true = coarse_share(STRUCTURES["nerve"]) > TRUE_SHARE
     assert np.count_nonzero(true & ~drawn) > 100
 
@@ -145,45 +165,30 @@ def test_without_the_sweep_voxels_are_lost():
 @pytest.mark.parametrize("field_t", [1.5, 3.0])
 def test_the_bound_is_not_vacuous(field_t):
     """Voxels added by the sweep: at most three times what some polarity of the model needs."""
-    b0_kji = B0["bore"]
-    field_ppm = field_of_rod(191.0, "bore")
-    offset = GAMMA_HZ_PER_PPM_T * field_t * field_ppm
-    _, acquisition = sequence_pair(field_t, SequenceFamily.TSE, 1, (1, 1))
-    model = shift_model(acquisition)
-    body = MetalBody(share=coarse_share(ROD), delta_chi_ppm=191.0, nominal_ppm=191.0)
-    field = metal_field([body], [model], grid(), b0_kji[::-1])
-    zones = zones_of(field, model, np.array([PIXEL, PIXEL, THICKNESS]))
-    is_still = ~(zones.shift_mm >= SWEEP_SHIFT_MM)
-    half = half_widths_kji(
-        np.where(is_still, 0, zones.readout_mm),
-        np.where(is_still, 0, zones.slice_mm),
-        model,
-        grid(),
-    )
+    zones, half = zones_and_widths(field_t, SequenceFamily.TSE, 1, "titanium", "bore")
+    field_ppm = packets_beside_rod("titanium", "bore").field_ppm
     drawn = coarse_share(STRUCTURES["nerve"]) > 0
     needed = np.array(drawn)
     for signs in product((1, -1), repeat=2):
         spin, _ = sequence_pair(field_t, SequenceFamily.TSE, 1, signs)
         # where spins are that would be shown in the drawn voxels: move the whole volume back
-        lands = lands_in(drawn, offset, spin)
-        needed |= coarse_share(lands & ~ROD) > 0
+        needed |= coarse_share(lands_in(drawn, field_ppm, spin) & ~ROD) > 0
     outside_void = np.ones(SHAPE, bool)
-    outside_void[slices(zones)] = ~zones.is_void
+    outside_void[zones.block] = ~zones.is_void
     result = np.array(drawn)
-    result[slices(zones)] = swept(drawn[slices(zones)], half)
+    result[zones.block] = swept(drawn[zones.block], half)
     assert np.count_nonzero(result & outside_void) <= 3 * np.count_nonzero(needed & outside_void)
 
 
-def lands_in(drawn, offset, spin):
+def lands_in(drawn, field_ppm, spin):
     """Which fine packets are shown in a drawn voxel."""
-    k, j, i = np.meshgrid(*[np.arange(n) for n in offset.shape], indexing="ij")
-    at = [(a + 0.5) / f - 0.5 for a, f in zip((k, j, i), FACTORS, strict=True)]
-    move = spin.readout_sign * offset * spin.readout_pixel_mm / spin.bandwidth_hz_per_px
-    at[spin.readout_axis] = at[spin.readout_axis] + move / SPACING[spin.readout_axis]
-    at[0] = (
-        at[0]
-        + spin.slice_sign * offset * spin.slice_thickness_mm / spin.rf_bandwidth_hz / SPACING[0]
-    )
+    at = [
+        (a + 0.5) / f - 0.5
+        for a, f in zip(np.indices(field_ppm.shape, np.float32), FACTORS, strict=True)
+    ]
+    read = spin.readout_axis
+    at[read] = at[read] + spin.readout_mm_per_ppm * field_ppm / SPACING[read]
+    at[0] = at[0] + spin.slice_mm_per_ppm * field_ppm / SPACING[0]
     index = [
         np.clip(np.floor(a + 0.5).astype(int), 0, n - 1) for a, n in zip(at, SHAPE, strict=True)
     ]
