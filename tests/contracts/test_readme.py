@@ -13,7 +13,7 @@ from planner.cli import main
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, flags=re.DOTALL)
-MAX_PICTURES_BYTES = 400_000
+MAX_PICTURES_BYTES = 600_000
 
 
 def _commands() -> list[list[str]]:
