@@ -74,7 +74,9 @@ def test_has_the_fixed_keys(content: dict[str, Any]) -> None:
 def test_holds_what_the_result_holds(result: PlanResult, content: dict[str, Any]) -> None:
     assert content["schema"] == "needle-plan/1"
     assert content["created_utc"] == "2026-03-01T12:00:05Z"
-    assert content["mr"] is None
+    acquisition = result.acquisitions[0]
+    assert content["mr"]["b0_direction_lps"] == list(acquisition.b0_direction_lps)
+    assert content["mr"]["field_t"] is None and "field_t" in content["mr"]["problems"]
     assert content["image"]["sha256"] == volume_sha256(result.volume)
     assert content["body"]["sha256"] == mask_sha256(result.structures["trunk"].mask)
     assert content["search"]["rejected"] == {"clearance:L5 root": 1, "length": 1}
@@ -174,7 +176,7 @@ def test_plan_is_valid_against_the_schema(content: dict[str, Any]) -> None:
     validator.validate(empty)
 
 
-def test_mr_has_its_keys_for_later(content: dict[str, Any]) -> None:
+def test_mr_has_its_keys(content: dict[str, Any]) -> None:
     keys = (
         "field_t b0_direction_lps bandwidth_hz_per_px readout_axis_lps readout_pixel_mm "
         "slice_thickness_mm acquisition sequence echo_time_ms"
