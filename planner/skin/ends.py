@@ -16,6 +16,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, uniform_filter
 from scipy.spatial import cKDTree
 
 from planner.geometry.frames import FloatArray
+from planner.geometry.threads import in_chunks
 from planner.skin.kernels import ImageArray, IntArray, block_fractions, block_means, compiled
 from planner.skin.padding import circle_of, constant_of
 
@@ -207,12 +208,19 @@ def constants_of(values: ImageArray, spacing_kji_mm: FloatArray) -> Constants:
     return Constants(is_flat, is_fill, factor, flat_share, _opened_in_plane(solid))
 
 
-@compiled
-def flat_voxels(values: ImageArray) -> NDArray[np.bool_]:  # pragma: no cover
+def flat_voxels(values: ImageArray) -> NDArray[np.bool_]:
     """Voxels (k, j, i) that equal all their neighbours within the slice."""
-    n_k, n_j, n_i = values.shape
     out = np.zeros(values.shape, dtype=np.bool_)
-    for k in range(n_k):
+    in_chunks(lambda low, high: _flat_slices(values, out, low, high), len(values), least=4)
+    return out
+
+
+@compiled
+def _flat_slices(
+    values: ImageArray, out: NDArray[np.bool_], k_low: int, k_high: int
+) -> None:  # pragma: no cover
+    _, n_j, n_i = values.shape
+    for k in range(k_low, k_high):
         for j in range(n_j):
             low, high = max(j - 1, 0), min(j + 2, n_j)
             for i in range(n_i):
@@ -226,7 +234,6 @@ def flat_voxels(values: ImageArray) -> NDArray[np.bool_]:  # pragma: no cover
                     if not same:
                         break
                 out[k, j, i] = same
-    return out
 
 
 def _opened_in_plane(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import grey_opening
 
 from planner.geometry.frames import FloatArray
-from planner.skin.kernels import ImageArray, IntArray
+from planner.skin.kernels import ImageArray, IntArray, compiled
 
 MIN_FILL_FRAC = 0.02
 """A face with fewer constant voxels than this carries no fill."""
+
+_PLANES_AT_ONCE = 8
+"""Lines are followed this far at a time: most end at once."""
 
 RIM_BAND_MM = 8.0
 RIM_BAND_FRAC = 0.03
@@ -140,16 +143,33 @@ def constant_of(face: ImageArray) -> float | None:
 
 def _run_length(lines: ImageArray, fill: float) -> NDArray[np.int64]:
     """Length of the run of ``fill`` from the start of each line, n where it never ends."""
-    n = lines.shape[0]
-    run = np.full(lines.shape[1:], n, dtype=np.int64)
-    open_lines = np.ones(lines.shape[1:], dtype=bool)
-    for at in range(n):
-        ends = open_lines & (lines[at] != fill)
-        run[ends] = at
-        open_lines &= ~ends
-        if not open_lines.any():
+    run = np.full(lines.shape[1:], len(lines), dtype=np.int64)
+    is_open = np.ones(lines.shape[1:], dtype=np.bool_)
+    for low in range(0, len(lines), _PLANES_AT_ONCE):
+        if not _run_on(lines[low : low + _PLANES_AT_ONCE], fill, low, run, is_open):
             break
     return run
+
+
+@compiled
+def _run_on(
+    lines: ImageArray, fill: float, first: int, run: NDArray[np.int64], is_open: NDArray[np.bool_]
+) -> bool:  # pragma: no cover
+    """Ends runs within some planes; whether any line is still open."""
+    n, n_a, n_b = lines.shape
+    n_open = 0
+    for a in range(n_a):
+        for b in range(n_b):
+            if not is_open[a, b]:
+                continue
+            for at in range(n):
+                if lines[at, a, b] != fill:
+                    run[a, b] = first + at
+                    is_open[a, b] = False
+                    break
+            if is_open[a, b]:
+                n_open += 1
+    return n_open > 0
 
 
 def _is_flat_fill(lines: ImageArray, run: NDArray[np.int64], first: int, spacing_mm: float) -> bool:
