@@ -6,10 +6,13 @@ far field. All with the Lorentz sphere taken out.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from planner.geometry import FrameId, Grid
+from planner.model.mr import MRAcquisition, SequenceFamily
 from tests.grids import ORIENTED_AXES
 
 
@@ -73,3 +76,24 @@ DIRECTIONS = {
     "across": np.array([1.0, 0.0, 0.0]),
     "oblique": TILTED,
 }
+
+
+def acquisition(grid, **changes):
+    """A 1.5 T turbo spin echo with its readout along the columns' axis i of a grid."""
+    axes = grid.axes_lps_from_kji
+    known = MRAcquisition(
+        field_t=1.5,
+        b0_direction_lps=np.array([0, 0, 1.0]),
+        bandwidth_hz_per_px=250.0,
+        readout_pixel_mm=1.0,
+        phase_pixel_mm=1.0,
+        readout_axis_lps=np.array(axes[:, 2]),
+        slice_axis_lps=np.array(axes[:, 0]),
+        slice_thickness_mm=3.0,
+        rf_bandwidth_hz=1000.0,
+        acquisition="2D",
+        sequence=SequenceFamily.TSE,
+        echo_time_ms=20.0,
+        repetition_time_ms=500.0,
+    )
+    return replace(known, **changes)

@@ -266,6 +266,7 @@ class ScanPlaneRecord(_Part):
     orientation: str
     field_of_view_mm: Positive
     readout_direction_lps: Point
+    readout_rotation_deg: float = 0.0
     readout_reason: str
 
 

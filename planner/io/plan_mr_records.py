@@ -89,6 +89,7 @@ def plane_record(plane: ScanPlane) -> ScanPlaneRecord:
         orientation=plane.orientation,
         field_of_view_mm=float(plane.field_of_view_mm),
         readout_direction_lps=_point(plane.readout_direction_lps),
+        readout_rotation_deg=float(plane.readout_rotation_deg),
         readout_reason=plane.readout_reason,
     )
 

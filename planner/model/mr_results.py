@@ -63,6 +63,8 @@ class ScanPlane:
     orientation: str
     field_of_view_mm: float
     readout_direction_lps: FloatArray
+    readout_rotation_deg: float
+    """In-plane turn from the row to the readout, positive towards the column direction."""
     readout_reason: str
 
 

@@ -45,7 +45,12 @@ BANDWIDTH_TOLERANCE = 0.05
 FOV_TOLERANCE = 0.03
 """Share by which the image's sides may miss the stated phase field of view (P1)."""
 
-_BALANCED = re.compile(r"TRU(E)?[ _-]?F(I|ISP)|FIESTA|B[ _-]?FFE|BALANCED|(^|[^A-Z])B?SSFP", re.I)
+_BALANCED = re.compile(
+    r"TRU(E)?[ _-]?F(I|ISP)|FIESTA|B[ _-]?(FFE|TFE)|TFI[23]D|BALANCED|(^|[^A-Z])B?SSFP", re.I
+)
+_ECHO_PLANAR = re.compile(
+    r"EP_?[23]D|(^|[^A-Z])(SS|DW|SE|GE)?[-_ ]?EPI([^A-Z]|$)|EPI_|RESOLVE", re.I
+)
 _ROTATING = re.compile(
     r"RADIAL|SPIRAL|BLADE|PROPELLER|MULTI[ _-]?VANE|STAR[ _-]?VIBE|\bUTE|\bZTE", re.I
 )
@@ -194,35 +199,44 @@ class _Reader:
         given = self._from_user(name)
         if given is not None:
             return float(given)  # type: ignore[arg-type]
-        tag, steps = self._stated(name), self._readout_steps()
-        dwell_ns = self._stated("siemens_dwell_time_ns")
-        from_dwell = None
-        if dwell_ns is not None and steps is not None:
-            from_dwell = 1e9 / (dwell_ns * steps * 2)  # twofold oversampling of the readout
-        if tag is not None:
-            if from_dwell is not None and not abs(from_dwell - tag) <= BANDWIDTH_TOLERANCE * tag:
-                tag_text = f"PixelBandwidth {tag:g} Hz, dwell time means {from_dwell:.0f} Hz"
-                self._note(name, ValueSource.DERIVED, f"{tag_text}: the smaller one is taken")
-                return min(tag, from_dwell)
+        tag, derived = self._stated(name), self._derived_bandwidths(field_t)
+        if tag is None and not derived:
+            self._problems[name] = "PixelBandwidth (0018,0095) is missing"
+            return None
+        if tag is None:
+            words, least = min(derived.items(), key=lambda item: item[1])
+            self._note(name, ValueSource.DERIVED, words)
+            return least
+        off = {w: v for w, v in derived.items() if not abs(v - tag) <= BANDWIDTH_TOLERANCE * tag}
+        if not off:
             self._note(name, ValueSource.TAG, "PixelBandwidth (0018,0095)")
             return tag
+        told = ", ".join(f"{words} means {value:.0f} Hz" for words, value in off.items())
+        said = f"PixelBandwidth {tag:g} Hz, {told}: the smallest is taken"
+        self._note(name, ValueSource.DERIVED, said)
+        return min(tag, *off.values())
+
+    def _derived_bandwidths(self, field_t: float | None) -> dict[str, float]:
+        """Bandwidths that private values mean, by what says so."""
+        found = {}
+        dwell_ns, steps = self._stated("siemens_dwell_time_ns"), self._readout_steps()
+        if dwell_ns is not None and steps is not None:
+            # twofold oversampling of the readout
+            found[f"dwell time {dwell_ns:g} ns (0019,1018)"] = 1e9 / (dwell_ns * steps * 2)
         shift_px = self._stated("philips_water_fat_shift_px")
         if shift_px is not None and field_t is not None:
             frequency = field_t * GYROMAGNETIC_MHZ_PER_T
-            self._note(name, ValueSource.DERIVED, f"water-fat shift {shift_px:g} px (2001,1022)")
-            return FAT_SHIFT_PPM * frequency / shift_px
-        if from_dwell is not None:
-            self._note(name, ValueSource.DERIVED, f"dwell time {dwell_ns:g} ns (0019,1018)")
-            return from_dwell
-        self._problems[name] = "PixelBandwidth (0018,0095) is missing"
-        return None
+            words = f"water-fat shift {shift_px:g} px (2001,1022)"
+            found[words] = FAT_SHIFT_PPM * frequency / shift_px
+        return found
 
     def _readout_steps(self) -> int | None:
         """Acquired steps along the readout: the non-zero of the two frequency numbers (P4)."""
         matrix = self._header.get("acquisition_matrix")
         if not isinstance(matrix, tuple) or len(matrix) != 4:
             return None
-        return max(int(matrix[0]), int(matrix[1])) or None
+        steps = [int(n) for n in matrix[:2] if int(n) > 0]
+        return min(steps, default=None)  # two of them contradict each other: the larger pixel
 
     def _readout_axis(self, names: str) -> tuple[FloatArray | None, bool]:
         name = "readout_axis_lps"
@@ -262,7 +276,7 @@ class _Reader:
             n_read, read_mm = self._extent(is_row)
             n_phase, phase_mm = self._extent(not is_row)
             derived = self._readout_pixel(n_read * read_mm, n_phase * phase_mm, steps, read_mm)
-            phase_mm *= max(1.0, (derived or read_mm) / read_mm)
+            phase_mm = self._phase_pixel(n_phase * phase_mm, phase_mm, derived / read_mm, derived)
         elif is_isotropic and steps is not None:
             sides = [n * d for n, d in (self._extent(True), self._extent(False))]
             derived = self._readout_pixel(max(sides), max(sides), steps, read_mm)
@@ -275,6 +289,21 @@ class _Reader:
             )
         read = derived if given is None else float(given)  # type: ignore[arg-type]
         return read, phase_mm if given_phase is None else float(given_phase)  # type: ignore[arg-type]
+
+    def _phase_pixel(
+        self, side_mm: float, shown_mm: float, interpolated: float, readout_mm: float
+    ) -> float:
+        """Acquired pixel along the phase encoding: the largest that anything stated means."""
+        found = [shown_mm, shown_mm * interpolated]
+        matrix = self._header.get("acquisition_matrix")
+        steps = [int(n) for n in matrix[2:] if int(n) > 0] if isinstance(matrix, tuple) else []
+        if steps:
+            found.append(side_mm / min(steps))
+        percent = self._stated("percent_sampling")
+        if percent is not None:
+            found.append(readout_mm / (percent / 100.0))
+        self._note("phase_pixel_mm", ValueSource.DERIVED, "AcquisitionMatrix and PercentSampling")
+        return max(found)
 
     def _extent(self, is_row: bool) -> tuple[int, float]:
         axis = 1 if is_row else 2
@@ -330,7 +359,8 @@ class _Reader:
             return SequenceFamily(str(given))
         kinds = self._texts("scanning_sequence")
         family = SequenceFamily.UNKNOWN
-        if "EP" in kinds:
+        is_epi_by_factor = (self._stated("philips_epi_factor") or 1.0) > 1.0
+        if "EP" in kinds or _ECHO_PLANAR.search(names) or is_epi_by_factor:
             family = SequenceFamily.EPI
         elif "RM" in kinds:
             pass  # research mode states nothing

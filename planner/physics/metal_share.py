@@ -14,7 +14,10 @@ from planner.geometry import Grid
 from planner.model.mr import Cylinder
 
 _PARTS = 5
-"""Points per voxel edge at which a cylinder is sampled."""
+"""Least points per voxel edge at which a cylinder is sampled."""
+
+_PARTS_PER_DIAMETER = 4
+_MOST_PARTS = 60
 
 
 def share_of_mask(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -43,9 +46,8 @@ def share_of_mask(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
 def share_of_cylinders(cylinders: tuple[Cylinder, ...], grid: Grid) -> NDArray[np.float32]:
     """Share of each voxel inside round rods, by points within the voxel; (k, j, i) float32."""
     share = np.zeros(grid.shape_kji, np.float32)
-    steps = (np.arange(_PARTS) + 0.5) / _PARTS - 0.5
-    offsets = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     for cylinder in cylinders:
+        offsets = _offsets(cylinder, grid)
         start, stop = _block_of(cylinder, grid)
         if np.any(stop <= start):
             continue
@@ -57,6 +59,14 @@ def share_of_cylinders(cylinders: tuple[Cylinder, ...], grid: Grid) -> NDArray[n
         # rods that touch share a voxel at most once
         share[block] = np.minimum(share[block] + hits / offsets.shape[0], 1.0)
     return share
+
+
+def _offsets(rod: Cylinder, grid: Grid) -> NDArray[np.float64]:
+    """Points within a voxel, as fine as the rod is thin: (n, 3) in voxels."""
+    wanted = np.ceil(_PARTS_PER_DIAMETER * grid.spacing_kji_mm / rod.diameter_mm)
+    parts = np.clip(wanted, _PARTS, _MOST_PARTS).astype(int)
+    steps = [(np.arange(n) + 0.5) / n - 0.5 for n in parts]
+    return np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def touched_by_cylinders(cylinders: tuple[Cylinder, ...], grid: Grid) -> NDArray[np.bool_]:

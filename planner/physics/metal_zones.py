@@ -32,6 +32,9 @@ CROP_SHIFT_MM = 0.2
 FINE_EDGE_MM = 2.0
 """Voxel edges longer than this are divided for the field."""
 
+_FEW_CYCLES = 0.2
+"""Phase over a voxel edge, in cycles, that leaves over 0.8 of the signal on three edges (C)."""
+
 _METAL_SHARE = 1e-3
 _SURFACE_FIELD = 1.0
 """Bound of |dB/B0| / chi outside a body: 2/3 at a sphere's pole, up to 1 at a flat end (C)."""
@@ -67,6 +70,9 @@ class MetalField:
         Greatest and nominal relative shift of the field.
     surface_ppm : (k, j, i) float32
         Bound next to and in the metal, where the computed field is not resolved; else 0.
+    steps_ppm : three of (k, j, i) float32
+        Greatest change to a neighbour along k, j and i, summed over the bodies: the slopes
+        of two bodies may add up where their fields take each other away.
     """
 
     start_kji: NDArray[np.int64]
@@ -76,6 +82,7 @@ class MetalField:
     bound_ppm: NDArray[np.float32]
     nominal_ppm: NDArray[np.float32]
     surface_ppm: NDArray[np.float32]
+    steps_ppm: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -134,11 +141,14 @@ def metal_field(
     factors = np.maximum(1, np.ceil(grid.spacing_kji_mm / FINE_EDGE_MM - 1e-9)).astype(np.int64)
     fine = _refined(grid.cropped(start, stop), factors)
     bound, nominal, surface = (np.zeros(fine.shape_kji, np.float32) for _ in range(3))
+    steps = (np.zeros_like(bound), np.zeros_like(bound), np.zeros_like(bound))
     for body in bodies:
         share = _repeated(np.asarray(body.share[_slices(start, stop)], np.float32), factors)
         field = field_perturbation_ppm(share, fine, b0_direction_lps)
         bound += np.abs(field) * np.float32(abs(body.delta_chi_ppm))
         nominal += field * np.float32(body.nominal_ppm)
+        for axis in range(3):
+            steps[axis][...] += _steepest(field, axis) * np.float32(abs(body.delta_chi_ppm))
         near = _grown(share > _METAL_SHARE)
         surface[near] += np.float32(_SURFACE_FIELD * abs(body.delta_chi_ppm))
     return MetalField(
@@ -149,6 +159,7 @@ def metal_field(
         bound_ppm=bound,
         nominal_ppm=nominal,
         surface_ppm=surface,
+        steps_ppm=steps,
     )
 
 
@@ -164,7 +175,7 @@ def zones_of(field: MetalField, model: ShiftModel, voxel_edges_mm: FloatArray) -
     """
     scale = np.float32(model.hz_per_ppm)
     is_void = field.surface_ppm > 0
-    is_void |= _lost(field.bound_ppm * scale, model, field.grid, voxel_edges_mm)
+    is_void |= _lost(field, model, voxel_edges_mm)
     bound_hz = np.maximum(_neighbour_max(field.bound_ppm), field.surface_ppm) * scale
     factors = field.factors
     readout_mm, slice_mm = model.bounds_mm(_block_reduce(bound_hz, factors, np.maximum))
@@ -203,6 +214,7 @@ def cropped_field(field: MetalField, points_lps_mm: FloatArray, around_mm: float
         bound_ppm=field.bound_ppm[part],
         nominal_ppm=field.nominal_ppm[part],
         surface_ppm=field.surface_ppm[part],
+        steps_ppm=(field.steps_ppm[0][part], field.steps_ppm[1][part], field.steps_ppm[2][part]),
     )
 
 
@@ -217,18 +229,29 @@ def union(one: MetalZones, other: MetalZones) -> MetalZones:
 
 
 def reach_mm(strength_mm3_ppm: float, model: ShiftModel) -> float:
-    """Distance from metal beyond which its shift is below ``CROP_SHIFT_MM``.
+    """Distance from metal beyond which it neither shifts nor hides anything.
 
-    Every cubic millimetre of metal adds at most chi / (2 pi r^3) (the pole of its dipole),
-    and all of it is at least as far as the nearest: shift <= chi V / (2 pi r^3).
+    Every cubic millimetre of metal adds at most chi / (2 pi r^3) (the pole of its dipole), and
+    all of it is at least as far as the nearest; its slope is at most 3 chi / (2 pi r^4). So far
+    out the shift is below ``CROP_SHIFT_MM`` (also without metal reduction), the offset below
+    what bands and spectral bins allow, and the dephasing over a voxel below ``_FEW_CYCLES``.
 
     Parameters
     ----------
     strength_mm3_ppm : float
         Volume times susceptibility, summed over the metal.
     """
-    per_ppm = model.hz_per_ppm * np.hypot(model.readout_mm_per_hz, model.slice_mm_per_hz)
-    return float(np.cbrt(strength_mm3_ppm * per_ppm / (2 * np.pi * CROP_SHIFT_MM)))
+    moment_hz = strength_mm3_ppm * model.hz_per_ppm / (2 * np.pi)
+    plain = max(model.plain_mm_per_hz, np.hypot(model.readout_mm_per_hz, model.slice_mm_per_hz))
+    reach = [np.cbrt(moment_hz * plain / CROP_SHIFT_MM)]
+    if model.band_hz is not None:
+        reach.append(np.cbrt(moment_hz / (model.band_hz / 2.0)))
+    if model.coverage_hz is not None:
+        reach.append(np.cbrt(moment_hz / model.coverage_hz))
+    if model.echo_time_ms is not None:
+        cycles = 3.0 * moment_hz * model.largest_edge_mm * model.echo_time_ms * 1e-3
+        reach.append((cycles / _FEW_CYCLES) ** 0.25)
+    return float(max(reach))
 
 
 def slices_of(where: MetalField | MetalZones) -> tuple[slice, slice, slice]:
@@ -305,17 +328,16 @@ def _neighbour_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def _lost(
-    offset_hz: NDArray[np.float32], model: ShiftModel, grid: Grid, voxel_edges_mm: FloatArray
-) -> NDArray[np.bool_]:
+def _lost(field: MetalField, model: ShiftModel, voxel_edges_mm: FloatArray) -> NDArray[np.bool_]:
     """Voxels whose signal is lost to dephasing, stretching, dark bands or missing coverage."""
+    scale, grid = np.float32(model.hz_per_ppm), field.grid
+    offset_hz = field.bound_ppm * scale
     lost = np.zeros(offset_hz.shape, dtype=np.bool_)
     if model.coverage_hz is not None:
         lost |= offset_hz > model.coverage_hz
     if model.band_hz is not None:
         lost |= offset_hz > model.band_hz / 2.0  # the band has width: half way to its centre
-    # a sum of absolute fields has kinks, never a smaller slope than its steepest part
-    slopes = [_steepest(offset_hz, axis) for axis in range(3)]
+    slopes = [step * scale for step in field.steps_ppm]
     axes = grid.axes_lps_from_kji
     spacing = grid.spacing_kji_mm
 

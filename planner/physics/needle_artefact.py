@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.geometry.frames import FloatArray
-from planner.model.mr import GYROMAGNETIC_MHZ_PER_T, Material, MRAcquisition
+from planner.model.mr import GYROMAGNETIC_MHZ_PER_T, Material, MRAcquisition, SequenceFamily
 from planner.model.mr_results import NeedleArtefact
 from planner.physics.shifts import EPI_REASON, MissingForMetal
 
@@ -53,10 +53,17 @@ def missing_for_needle(acquisition: MRAcquisition) -> tuple[MissingForMetal, ...
         needed.append("echo_time_ms")
     if acquisition.acquisition != "3D":
         needed.append("slice_thickness_mm")
+    if acquisition.sequence is SequenceFamily.BSSFP:
+        needed.append("repetition_time_ms")
     missing = tuple(
         MissingForMetal(name=name, reason=acquisition.problems.get(name, "not in the header"))
         for name in needed
         if getattr(acquisition, name) is None
+    )
+    missing += tuple(
+        MissingForMetal(name=name, reason=acquisition.problems[name])
+        for name in needed
+        if name in acquisition.problems and getattr(acquisition, name) is not None
     )
     if acquisition.sequence.value == "EPI":
         missing += (MissingForMetal(name="sequence", reason=EPI_REASON),)
@@ -165,21 +172,27 @@ class _Shape:
         self._kappa_width = max(read if across > _SMALL_COMPONENT else 0.0, through)
         self._kappa_tip = max(read if along > _SMALL_COMPONENT else 0.0, through)
         self._dephasing = 0.0
+        self._band_hz = np.inf
         self.astm_factor = ASTM_FACTOR
         if not acquisition.sequence.refocuses:
             echo_s = (acquisition.echo_time_ms or 0.0) * 1e-3
             self._dephasing = (acquisition.readout_pixel_mm or 0.0) * echo_s / DEPHASING_CYCLES
             self.astm_factor = 1.0
+        if acquisition.sequence is SequenceFamily.BSSFP:
+            # dark half way to the centre of the first band, as beside metal (docs/metal.md)
+            self._band_hz = 1e3 / (acquisition.repetition_time_ms or np.inf) / 4.0
 
     def width_mm(self, hz_mm2: float) -> float:
-        """The wider of stretching and dephasing."""
+        """The widest of stretching, dark band and dephasing."""
         stretched = 2.0 * np.cbrt(hz_mm2 * self._kappa_width / 2.0)
-        return float(max(stretched, 2.0 * np.cbrt(hz_mm2 * self._dephasing)))
+        banded = 2.0 * np.sqrt(hz_mm2 / (2.0 * self._band_hz))
+        return float(max(stretched, banded, 2.0 * np.cbrt(hz_mm2 * self._dephasing)))
 
     def tip_mm(self, hz_mm2: float) -> float:
         """Overshoot of the tip."""
         shifted = np.cbrt(hz_mm2 * self._kappa_tip / 4.0)
-        return float(max(shifted, np.cbrt(hz_mm2 * self._dephasing / 2.0)))
+        banded = np.sqrt(hz_mm2 / (4.0 * self._band_hz))
+        return float(max(shifted, banded, np.cbrt(hz_mm2 * self._dephasing / 2.0)))
 
 
 def _components(

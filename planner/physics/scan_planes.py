@@ -25,17 +25,17 @@ _FOV_STEP_MM = 10.0
 
 
 def scan_planes(
-    entry_lps_mm: FloatArray, tip_lps_mm: FloatArray, *, confirm_depth: bool = True
+    entry_lps_mm: FloatArray, tip_lps_mm: FloatArray
 ) -> tuple[ScanPlane, ScanPlane, ScanPlane]:
     """The three planes of a path.
+
+    The first has its readout across the needle (true tip depth, wider shaft), the second
+    along it (true shaft width, less certain tip). L: Lewin 1996, Frazzini 1997.
 
     Parameters
     ----------
     entry_lps_mm, tip_lps_mm : (3,)
         Entry and target.
-    confirm_depth : bool
-        Readout across the needle (true tip depth, wider shaft); False: along it (true
-        shaft width, less certain tip). L: Lewin 1996, Frazzini 1997.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def scan_planes(
     middle, length = (entry + tip) / 2.0, float(np.linalg.norm(tip - entry))
     view = _rounded_up(length + 2 * _FOV_MARGIN_MM)
     return (
-        _in_plane("along needle 1", middle, first, needle, view, confirm_depth),
-        _in_plane("along needle 2", middle, second, needle, view, confirm_depth),
+        _in_plane("along needle 1", middle, first, needle, view, confirm_depth=True),
+        _in_plane("along needle 2", middle, second, needle, view, confirm_depth=False),
         _across(tip, needle),
     )
 
@@ -97,10 +97,11 @@ def _in_plane(
     normal: FloatArray,
     needle: FloatArray,
     view_mm: float,
+    *,
     confirm_depth: bool,
 ) -> ScanPlane:
     row, column = _rows_and_columns(normal)
-    across = unit(np.cross(normal, needle))
+    readout = unit(np.cross(normal, needle)) if confirm_depth else needle
     return ScanPlane(
         name=name,
         centre_lps_mm=centre,
@@ -109,7 +110,8 @@ def _in_plane(
         column_direction_lps=column,
         orientation=console_orientation(normal),
         field_of_view_mm=view_mm,
-        readout_direction_lps=across if confirm_depth else needle,
+        readout_direction_lps=readout,
+        readout_rotation_deg=_rotation_deg(readout, row, column),
         readout_reason=(
             "across the needle: true tip depth, wider shaft"
             if confirm_depth
@@ -129,6 +131,7 @@ def _across(tip: FloatArray, needle: FloatArray) -> ScanPlane:
         orientation=console_orientation(needle),
         field_of_view_mm=_rounded_up(2 * _FOV_MARGIN_MM * 2),
         readout_direction_lps=row,
+        readout_rotation_deg=0.0,
         readout_reason="any in-plane direction: the needle is seen as a dot",
     )
 
@@ -142,6 +145,14 @@ def _rows_and_columns(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
     column = np.cross(normal, row)
     down = np.array([0.0, 0.0, -1.0]) if main in (0, 1) else np.array([0.0, 1.0, 0.0])
     return row, column if column @ down >= 0 else -column
+
+
+def _rotation_deg(direction: FloatArray, row: FloatArray, column: FloatArray) -> float:
+    """In-plane turn from the row to a direction (either end), -90 to 90 degrees."""
+    along, down = float(direction @ row), float(direction @ column)
+    if along < 0.0:
+        along, down = -along, -down
+    return float(np.degrees(np.arctan2(down, along)))
 
 
 def _rounded_up(length_mm: float) -> float:

@@ -65,6 +65,10 @@ class ShiftModel:
     echo_time_ms: float | None = None
     band_hz: float | None = None
     coverage_hz: float | None = None
+    plain_mm_per_hz: float = 0.0
+    """Displacement without metal reduction: what bins or view angles have to undo."""
+    largest_edge_mm: float = 0.0
+    """Of the acquired voxel: spins dephase across it."""
 
     def bounds_mm(self, offset_hz: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
         """Largest displacement along the readout and the slice axis for offsets in Hz."""
@@ -91,6 +95,8 @@ def missing_for_metal(acquisition: MRAcquisition) -> tuple[MissingForMetal, ...]
         needed += ["slice_axis_lps", "slice_thickness_mm"]
     if not acquisition.sequence.refocuses:
         needed.append("echo_time_ms")
+        if "slice_thickness_mm" not in needed:
+            needed.append("slice_thickness_mm")  # spins dephase through a partition too
     if acquisition.sequence is SequenceFamily.BSSFP:
         needed.append("repetition_time_ms")
     missing = [
@@ -104,6 +110,10 @@ def missing_for_metal(acquisition: MRAcquisition) -> tuple[MissingForMetal, ...]
         for name in needed
         if name in acquisition.problems and name not in known
     ]
+    is_multispectral = acquisition.metal_reduction in (MetalReduction.SEMAC, MetalReduction.MAVRIC)
+    if is_multispectral and not acquisition.sequence.refocuses:
+        reason = "SEMAC and MAVRIC are spin-echo techniques: the sequence says otherwise"
+        contradictory.append(MissingForMetal(name="metal_reduction", reason=reason))
     if acquisition.sequence is SequenceFamily.EPI:
         contradictory.append(MissingForMetal(name="sequence", reason=EPI_REASON))
     return (*missing, *contradictory)
@@ -127,6 +137,8 @@ def shift_model(acquisition: MRAcquisition) -> ShiftModel:
     if acquisition.acquisition == "2D":
         assert acquisition.slice_thickness_mm is not None
         through = acquisition.slice_thickness_mm / acquisition.rf_bandwidth_hz
+    plain = float(np.hypot(readout, through))
+    edges = (pixel, acquisition.phase_pixel_mm or 0.0, acquisition.slice_thickness_mm or 0.0)
     technique = acquisition.metal_reduction
     is_multispectral = technique in (MetalReduction.SEMAC, MetalReduction.MAVRIC)
     if technique is not MetalReduction.NONE:
@@ -147,4 +159,6 @@ def shift_model(acquisition: MRAcquisition) -> ShiftModel:
         echo_time_ms=None if acquisition.sequence.refocuses else acquisition.echo_time_ms,
         band_hz=band_hz,
         coverage_hz=SPECTRAL_COVERAGE_HZ if is_multispectral else None,
+        plain_mm_per_hz=plain,
+        largest_edge_mm=max(edges),
     )

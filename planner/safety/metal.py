@@ -43,6 +43,9 @@ VOID_NAME = "MR void"
 VOID_EVIDENCE = "C: dipole field (docs/metal.md)"
 _VOID_CLEAR_MM = 3.0
 
+SAME_B0_COSINE = 0.99999
+"""Directions of B0 within a quarter of a degree are one."""
+
 GEOMETRY_KINDS: Mapping[str, Literal["surface mesh", "rods"]] = {
     "surface mesh": "surface mesh",
     "rods": "rods",
@@ -128,6 +131,8 @@ def metal_layer(
     if not implants:
         return None
     unknown = tuple(_unknown(a) for a in acquisitions if missing_for_metal(a))
+    if not unknown and not _one_b0(acquisitions):
+        unknown = (_two_b0(),)
     if unknown or not acquisitions:
         return MetalLayer(
             grid=structures.grid,
@@ -304,6 +309,28 @@ def _unknown(acquisition: MRAcquisition) -> Finding:
         verdict=Verdict.FAIL if is_epi else Verdict.UNKNOWN,
         note=f"beside metal the image shift is not known: {named}; "
         + ("plan on another series" if is_epi else f"give {options}"),
+    )
+
+
+def _one_b0(acquisitions: Sequence[MRAcquisition]) -> bool:
+    first = acquisitions[0].b0_direction_lps if acquisitions else None
+    return all(
+        abs(float(first @ a.b0_direction_lps)) >= SAME_B0_COSINE
+        for a in acquisitions
+        if first is not None
+    )
+
+
+def _two_b0() -> Finding:
+    return Finding(
+        constraint=MR_UNKNOWN,
+        structure=None,
+        measured=None,
+        required=None,
+        unit="",
+        verdict=Verdict.UNKNOWN,
+        note="the planning and the guiding sequence have different directions of B0: the field of "
+        "metal is computed for one only; plan for the guiding magnet alone (--mr b0=...)",
     )
 
 

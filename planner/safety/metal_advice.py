@@ -16,12 +16,13 @@ from planner.model.mr_results import AdviceRow
 from planner.physics.metal_zones import MetalField, cropped_field
 from planner.physics.shifts import missing_for_metal
 from planner.safety.checks import NeedleAxis
+from planner.safety.drawn_shift import drawn_shift_mm
 from planner.safety.metal import MetalLayer, SweepWidths, sweep_widths, void_mask, with_acquisition
 from planner.safety.metal_findings import fat_shift_mm
 from planner.safety.obstacles import CONTACT_MM, Obstacle, Obstacles
 
-TARGET_ROOM_MM = 5.0
-"""Around the target, so that its voxel has neighbours."""
+TARGET_ROOM_MM = 60.0
+"""Around the target: what is drawn at it may come from as far (``MAX_REACH_MM``)."""
 
 NEIGHBOURHOOD_MM = 30.0
 """Structures farther from the path than this are not looked at again."""
@@ -197,12 +198,9 @@ def _distance_mm(
 
 
 def _target_shift_mm(layer: MetalLayer, target: Target, is_in_bone: bool) -> float:
-    zones = layer.zones[0]
-    at = np.rint(layer.grid.to_kji(target.point_lps_mm)).astype(int) - zones.start_kji
-    readout = through = 0.0
-    if np.all((at >= 0) & (at < np.array(zones.readout_mm.shape))):
-        readout = float(zones.readout_mm[tuple(at)])
-        through = float(zones.slice_mm[tuple(at)])
+    readout, through = drawn_shift_mm(
+        target.point_lps_mm, layer.zones[0], layer.models[0], layer.grid
+    )
     if is_in_bone:
         readout += fat_shift_mm(layer.acquisitions[0])
     return float(np.hypot(readout, through))

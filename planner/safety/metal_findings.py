@@ -7,16 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.geometry import Mask
+from planner.geometry import Grid, Mask
 from planner.geometry.clearance import MaskIndex
 from planner.geometry.frames import FloatArray
 from planner.geometry.walk import BodyWalker
 from planner.model import Finding, Needle, Target, Verdict
-from planner.model.mr import GYROMAGNETIC_MHZ_PER_T, MRAcquisition
+from planner.model.mr import GYROMAGNETIC_MHZ_PER_T, Cylinder, MRAcquisition
 from planner.model.mr_results import MetalRecord, TargetShift
 from planner.physics.acquisition import FAT_SHIFT_PPM
 from planner.physics.metal_zones import FAR_SHIFT_MM, MetalZones
 from planner.safety.checks import NeedleAxis, check_clearances
+from planner.safety.drawn_shift import drawn_shift_mm
 from planner.safety.fields import FieldCache
 from planner.safety.metal import MR_UNKNOWN, MetalLayer, void_mask
 from planner.safety.obstacles import Obstacles
@@ -37,6 +38,11 @@ class CutMetal:
                 edge: list[slice | int] = [slice(None)] * 3
                 edge[axis] = end
                 faces[tuple(edge)] = True
+        self._rods = [
+            (implant.structure.name, outside, layer.reach_mm(implant))
+            for implant in layer.implants
+            if len(outside := _outside_points(implant.structure.rods, layer.grid))
+        ]
         self._parts = [
             (implant.structure.name, MaskIndex(Mask(grid=layer.grid, inside=cut)), reach)
             for implant in layer.implants
@@ -47,9 +53,16 @@ class CutMetal:
     def findings(self, axis: NeedleAxis) -> tuple[Finding, ...]:
         """UNKNOWN for a path within reach of as much metal again beyond the edge."""
         found = []
-        for name, index, reach_mm in self._parts:
-            nearest = index.closest_approach(axis.entry_lps_mm, axis.end_lps_mm)
-            gap_mm = float(nearest.distance_mm[0])
+        gaps = [
+            (
+                name,
+                float(index.closest_approach(axis.entry_lps_mm, axis.end_lps_mm).distance_mm[0]),
+                reach_mm,
+            )
+            for name, index, reach_mm in self._parts
+        ]
+        gaps += [(name, _gap_mm(points, axis), reach_mm) for name, points, reach_mm in self._rods]
+        for name, gap_mm, reach_mm in gaps:
             if not gap_mm >= reach_mm:
                 found.append(
                     Finding(
@@ -67,12 +80,29 @@ class CutMetal:
         return tuple(found)
 
 
+def _outside_points(rods: tuple[Cylinder, ...], grid: Grid) -> FloatArray:
+    """Points along the axes of rods that lie outside the image, (n, 3)."""
+    along = np.linspace(0.0, 1.0, 101)[:, None]
+    lines = [r.start_lps_mm + along * (r.end_lps_mm - r.start_lps_mm) for r in rods]
+    points = np.concatenate(lines) if lines else np.zeros((0, 3))
+    return np.asarray(points[~grid.contains(points)]) if len(points) else points
+
+
+def _gap_mm(points: FloatArray, axis: NeedleAxis) -> float:
+    """Distance of the needle's axis, throw included, to the nearest of some points."""
+    along = axis.end_lps_mm - axis.entry_lps_mm
+    offset = points - axis.entry_lps_mm
+    place = np.clip(offset @ along / (along @ along), 0.0, 1.0)
+    return float(np.linalg.norm(offset - place[:, None] * along, axis=1).min())
+
+
 class MetalWalks:
     """Walkers through the void and the distorted zone, made once per layer."""
 
     def __init__(self, layer: MetalLayer) -> None:
         worst = layer.worst
         assert worst is not None
+        self.layer = layer
         self.zones: MetalZones = worst
         distorted = np.zeros(layer.grid.shape_kji, np.bool_)
         distorted[worst.block] = (worst.shift_mm >= FAR_SHIFT_MM) & ~worst.is_void
@@ -95,10 +125,12 @@ class MetalWalks:
         return float(self._at(points, shifts).max())
 
     def at_mm(self, point_lps_mm: FloatArray) -> tuple[float, float]:
-        """Bounds of the shift along readout and slice at one point."""
-        point = np.asarray(point_lps_mm)[None, :]
-        readout = self._at(point, self.zones.readout_mm)
-        return float(readout[0]), float(self._at(point, self.zones.slice_mm)[0])
+        """By how much what is drawn at a point may lie elsewhere, along readout and slice."""
+        found = [
+            drawn_shift_mm(point_lps_mm, zones, model, self.layer.grid)
+            for zones, model in zip(self.layer.zones, self.layer.models, strict=True)
+        ]
+        return max(f[0] for f in found), max(f[1] for f in found)
 
     def _at(self, points_lps_mm: FloatArray, values: NDArray[np.floating]) -> FloatArray:
         kji = np.rint(self.void.grid.to_kji(points_lps_mm)).astype(np.int64) - self.zones.start_kji

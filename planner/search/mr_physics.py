@@ -40,6 +40,7 @@ from planner.model.mr_results import (
 from planner.physics.acquisition import acquisition_of
 from planner.physics.acquisition_overrides import split_guidance
 from planner.physics.bore import bore_room_mm
+from planner.physics.guidance import guiding_acquisition
 from planner.physics.materials import candidate_materials
 from planner.physics.needle_artefact import missing_for_needle, needle_artefact, tip_overshoots_mm
 from planner.physics.scan_planes import scan_planes
@@ -59,6 +60,8 @@ from planner.safety.obstacles import Obstacles
 from planner.search.limits import BORE
 
 ARTEFACT = "needle_artefact"
+UNCORRECTED_REACH_MM = 150.0
+"""From the isocentre: farther off, an image without distortion correction is warned of (M)."""
 WATCHED = ("nerve", "vessel", "spinal_canal")
 """Classes whose distance to the needle a person wants to see on the image."""
 
@@ -91,7 +94,7 @@ def known_acquisitions(
     first = acquisition_of(header, volume.grid, planning)
     if not guidance:
         return (first,)
-    return first, acquisition_of(header, volume.grid, {**planning, **guidance})
+    return first, guiding_acquisition(header, volume.grid, planning, guidance)
 
 
 class MrPhysics:
@@ -222,10 +225,20 @@ class MrPhysics:
             findings=(*findings, *bore_findings),
         )
 
-    def warnings(self) -> tuple[PlanWarning, ...]:
+    def warnings(self, target: Target) -> tuple[PlanWarning, ...]:
         """What is not known for this image, whatever the path."""
         found = []
         guiding = self.guiding
+        off_centre_mm = float(np.linalg.norm(target.point_lps_mm))
+        is_plain = bool(self.acquisitions) and self.acquisitions[0].distortion_corrected is False
+        if is_plain and not off_centre_mm <= UNCORRECTED_REACH_MM:
+            message = (
+                "The image is not corrected for the gradients' distortion, and the target lies "
+                f"{off_centre_mm:.0f} mm from the frame's origin (the isocentre, where the scanner "
+                f"puts it there): beyond {UNCORRECTED_REACH_MM:g} mm the image may show it "
+                "millimetres elsewhere."
+            )
+            found.append(PlanWarning(code="gradient_distortion", message=message))
         if guiding is not None and not self.shows_needle:
             named = ", ".join(m.name for m in missing_for_needle(guiding))
             message = f"The needle's artefact is not known: {named} is missing (--mr {named}=...)."

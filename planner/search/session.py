@@ -233,7 +233,7 @@ class PlanningSession:
             trajectories=trajectories,
             verdict=trajectories[0].verdict if trajectories else Verdict.FAIL,
             explanation=explanation,
-            warnings=self._warnings(),
+            warnings=self._warnings(target),
             seconds=clock.seconds,
             options=self._told(),
             acquisitions=self.physics.acquisitions,
@@ -364,7 +364,7 @@ class PlanningSession:
             physics=self.physics,
         )
 
-    def _warnings(self) -> tuple[PlanWarning, ...]:
+    def _warnings(self, target: Target) -> tuple[PlanWarning, ...]:
         volume = self.volume
         found = [
             PlanWarning(code=ImageWarning.code_of(text), message=str(text))
@@ -382,7 +382,7 @@ class PlanningSession:
         found += [
             PlanWarning(code="missing_structure", message=f.note) for f in self._obstacles.missing
         ]
-        return (*found, *self.physics.warnings())
+        return (*found, *self.physics.warnings(target))
 
     def _told(self) -> dict[str, object]:
         options = self.options

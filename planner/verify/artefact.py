@@ -49,7 +49,14 @@ def lacks_for_needle(mr: AcquisitionRecord) -> bool:
         needed.append(mr.echo_time_ms)
     if mr.acquisition != "3D":
         needed.append(mr.slice_thickness_mm)
-    return mr.sequence == "EPI" or any(value is None for value in needed)
+    if mr.sequence == "bSSFP":
+        needed.append(mr.repetition_time_ms)
+    names = {"field_t", "bandwidth_hz_per_px", "readout_pixel_mm"}
+    names |= set() if mr.sequence in REFOCUSING else {"echo_time_ms"}
+    names |= set() if mr.acquisition == "3D" else {"slice_thickness_mm"}
+    names |= {"repetition_time_ms"} if mr.sequence == "bSSFP" else set()
+    is_doubtful = bool(names & set(mr.problems))
+    return mr.sequence == "EPI" or is_doubtful or any(value is None for value in needed)
 
 
 def guiding(plan: PlanDocument) -> AcquisitionRecord | None:
@@ -135,12 +142,14 @@ def tip_cost(plan: PlanDocument, b0_deg: float | None) -> float | None:
 def tip_mm(mr: AcquisitionRecord, hz_mm2: float, direction: np.ndarray | None) -> float:
     """Overshoot by shift and by dephasing, the larger."""
     kappa = max(_kappa(mr, direction, along=True), _through(mr))
-    return float(max(np.cbrt(hz_mm2 * kappa / 4.0), np.cbrt(hz_mm2 * _dephasing(mr) / 2.0)))
+    banded = math.sqrt(hz_mm2 * _per_band_hz(mr) / 4.0)
+    return float(max(np.cbrt(hz_mm2 * kappa / 4.0), np.cbrt(hz_mm2 * _dephasing(mr) / 2.0), banded))
 
 
 def _width(mr: AcquisitionRecord, hz_mm2: float, direction: np.ndarray) -> float:
     kappa = max(_kappa(mr, direction, along=False), _through(mr))
-    return float(2.0 * max(np.cbrt(hz_mm2 * kappa / 2.0), np.cbrt(hz_mm2 * _dephasing(mr))))
+    banded = math.sqrt(hz_mm2 * _per_band_hz(mr) / 2.0)
+    return float(2.0 * max(np.cbrt(hz_mm2 * kappa / 2.0), np.cbrt(hz_mm2 * _dephasing(mr)), banded))
 
 
 def _kappa(mr: AcquisitionRecord, direction: np.ndarray | None, *, along: bool) -> float:
@@ -157,6 +166,11 @@ def _through(mr: AcquisitionRecord) -> float:
     if mr.acquisition == "3D":
         return 0.0
     return (mr.slice_thickness_mm or 0.0) / (mr.rf_bandwidth_hz or 1000.0)
+
+
+def _per_band_hz(mr: AcquisitionRecord) -> float:
+    """Seconds: one over a quarter of the pitch of balanced SSFP's dark bands; 0 without bands."""
+    return 4e-3 * (mr.repetition_time_ms or 0.0) if mr.sequence == "bSSFP" else 0.0
 
 
 def _dephasing(mr: AcquisitionRecord) -> float:

@@ -38,6 +38,8 @@ CYCLES_LOST = 0.6
 LEAST_SHIFT_MM = 0.3
 """Structures are swept from 0.25 mm on."""
 
+SAME_B0_COSINE = 0.99999
+
 MAX_DIPOLES = 20_000
 _CHUNK = 1 << 22
 
@@ -62,10 +64,12 @@ def needed_values(mr: AcquisitionRecord) -> list[str]:
     if mr.acquisition != "3D":
         needed += ["slice_axis_lps", "slice_thickness_mm"]
     if mr.sequence not in REFOCUSING:
-        needed.append("echo_time_ms")
+        needed += ["echo_time_ms", "slice_thickness_mm"]
     if mr.sequence == "bSSFP":
         needed.append("repetition_time_ms")
     lacking = [n for n in needed if getattr(mr, n) is None or n in mr.problems]
+    if mr.metal_reduction in ("SEMAC", "MAVRIC") and mr.sequence not in REFOCUSING:
+        lacking.append("metal_reduction")
     return [*lacking, "sequence"] if mr.sequence == "EPI" else lacking
 
 
@@ -154,12 +158,20 @@ class MetalTruth:
         return lost
 
 
+def one_b0(acquisitions: Sequence[AcquisitionRecord]) -> bool:
+    """Whether all acquisitions have the same direction of the main field."""
+    axes = [mr.b0_direction_lps for mr in acquisitions]
+    if any(axis is None for axis in axes):
+        return False
+    return all(abs(float(np.dot(axes[0], axis))) >= SAME_B0_COSINE for axis in axes)  # type: ignore[arg-type]
+
+
 def metal_truth(plan: PlanDocument, structures: StructureSet) -> MetalTruth | None:
     """The dipoles, or None where the plan has no implant or does not know its acquisition."""
     if not plan.implants or plan.mr is None or plan.mr.b0_direction_lps is None:
         return None
     acquisitions = [plan.mr, *([plan.mr.guidance] if plan.mr.guidance else [])]
-    if any(needed_values(mr) for mr in acquisitions):
+    if any(needed_values(mr) for mr in acquisitions) or not one_b0(acquisitions):
         return None
     known = [i for i in plan.implants if i.name in structures]
     spacing = structures.grid.spacing_kji_mm

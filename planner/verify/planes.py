@@ -30,6 +30,10 @@ def check_planes(trajectory: TrajectoryRecord, truth: Recomputed, book: Ledger) 
         frame = np.array([plane.row_direction_lps, plane.column_direction_lps, plane.normal_lps])
         off = float(np.abs(frame @ frame.T - np.eye(3)).max())
         book.close(f"{claim} directions are at right angles within", off, 0.0, DIRECTION_TOL)
+        turn = math.radians(plane.readout_rotation_deg)
+        turned = math.cos(turn) * frame[0] + math.sin(turn) * frame[1]
+        along = abs(float(turned @ np.array(plane.readout_direction_lps)))
+        book.close(f"{claim}.readout_rotation_deg turns the row to the readout", along, 1.0, 1e-6)
         book.rule(
             f"{claim}.orientation says the normal",
             plane.orientation,

@@ -7,6 +7,7 @@ from planner.errors import ConfigError
 from planner.model.mr import MetalReduction, SequenceFamily, ValueSource
 from planner.physics.acquisition import acquisition_of
 from planner.physics.acquisition_overrides import split_guidance
+from planner.physics.guidance import guiding_acquisition
 from planner.physics.shifts import missing_for_metal
 from tests.metal_truths import grid_of
 
@@ -91,7 +92,7 @@ def test_p3_dwell_time_cross_check_takes_the_smaller_bandwidth():
     assert read(siemens_dwell_time_ns=right).bandwidth_hz_per_px == 250.0
     slower = read(siemens_dwell_time_ns=right * 1.3)
     assert slower.bandwidth_hz_per_px == pytest.approx(250.0 / 1.3)
-    assert "smaller" in slower.sources["bandwidth_hz_per_px"].detail
+    assert "smallest" in slower.sources["bandwidth_hz_per_px"].detail
 
 
 def test_p4_unknown_phase_encoding_is_missing():
@@ -212,3 +213,85 @@ def test_nothing_known_is_nothing_claimed():
 def test_guidance_keys_are_split_off():
     planning, guidance = split_guidance({"field_t": 1.5, "guidance.sequence": "GRE"})
     assert planning == {"field_t": 1.5} and guidance == {"sequence": "GRE"}
+
+
+class TestPhasePixel:
+    """The coarsest that anything stated means: spins dephase across it."""
+
+    def test_phase_steps_beat_the_ratio(self):
+        # 160 mm along the phase encoding in 40 steps
+        assert read(acquisition_matrix=(0, 200, 40, 0)).phase_pixel_mm == pytest.approx(4.0)
+
+    def test_percent_sampling(self):
+        found = read(percent_sampling=25.0)
+        assert found.phase_pixel_mm == pytest.approx(found.readout_pixel_mm / 0.25)
+
+    def test_never_below_the_shown_pixel(self):
+        assert read(acquisition_matrix=(0, 400, 640, 0)).phase_pixel_mm >= 0.5 - 1e-9
+
+
+def test_two_numbers_of_readout_steps_contradict_each_other_and_the_larger_pixel_counts():
+    assert read(acquisition_matrix=(100, 200, 0, 0)).readout_pixel_mm == pytest.approx(2.0)
+
+
+def test_a_water_fat_shift_that_means_a_smaller_bandwidth_counts():
+    found = read(philips_water_fat_shift_px=2.0)
+    assert found.bandwidth_hz_per_px == pytest.approx(3.4 * 63.87 / 2.0, rel=0.01)
+    assert "water-fat shift" in found.sources["bandwidth_hz_per_px"].detail
+    assert read(philips_water_fat_shift_px=0.87).bandwidth_hz_per_px == 250.0
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"sequence_name": "ep_b1000", "scanning_sequence": ("EP",)},
+        {"sequence_name": "EPI_2D", "scanning_sequence": ("RM",)},
+        {"series_description": "ssEPI DWI", "scanning_sequence": ("SE",)},
+        {"philips_epi_factor": 47.0},
+    ],
+)
+def test_echo_planar_imaging_is_known_by_any_sign(header):
+    found = read(**header)
+    assert found.sequence is SequenceFamily.EPI
+    assert "sequence" in [m.name for m in missing_for_metal(found)]
+
+
+@pytest.mark.parametrize("name", ["epiphysis t1", "t2 step", "EPIPHYSE PD"])
+def test_what_only_sounds_like_it_is_not(name):
+    assert read(series_description=name).sequence is SequenceFamily.TSE
+
+
+class TestGuidance:
+    """Of the planning image only the magnet is the guiding sequence's too."""
+
+    def test_nothing_of_the_planning_sequence_is_taken_over(self):
+        found = guiding_acquisition(HEADER, GRID, {}, {"sequence": "GRE"})
+        assert found.field_t == 1.5
+        missing = [m.name for m in missing_for_metal(found)]
+        assert {"bandwidth_hz_per_px", "readout_pixel_mm", "slice_thickness_mm"} <= set(missing)
+        assert {"readout_axis_lps", "slice_axis_lps", "echo_time_ms"} <= set(missing)
+        assert "guidance.echo_time_ms" in found.problems["echo_time_ms"]
+
+    def test_all_of_it_can_be_said(self):
+        said = {
+            "sequence": "GRE",
+            "bandwidth_hz_per_px": 400.0,
+            "readout_pixel_mm": 1.5,
+            "readout": "row",
+            "slice_axis": "0,0,1",
+            "slice_thickness_mm": 5.0,
+            "acquisition": "2D",
+            "echo_time_ms": 5.0,
+            "repetition_time_ms": 12.0,
+        }
+        assert missing_for_metal(guiding_acquisition(HEADER, GRID, {}, said)) == ()
+
+    def test_like_planning_takes_over_the_rest(self):
+        found = guiding_acquisition(HEADER, GRID, {}, {"like": "planning", "sequence": "GRE"})
+        assert found.sequence is SequenceFamily.GRE and found.echo_time_ms == 90.0
+        assert missing_for_metal(found) == ()
+
+    def test_the_users_magnet_is_the_same(self):
+        found = guiding_acquisition({}, GRID, {"field_t": 1.0, "b0": "0,1,0"}, {"sequence": "GRE"})
+        assert found.field_t == 1.0
+        np.testing.assert_array_equal(found.b0_direction_lps, [0, 1, 0])

@@ -75,13 +75,16 @@ def test_planes_hold_the_needle_and_the_text_rebuilds_them(entry, tip):
 def test_readout_follows_what_matters():
     entry, tip = np.array([60.0, 80.0, 10.0]), np.array([20.0, 10.0, -5.0])
     needle = (tip - entry) / np.linalg.norm(tip - entry)
-    depth = scan_planes(entry, tip, confirm_depth=True)[0]
-    width = scan_planes(entry, tip, confirm_depth=False)[0]
+    depth, width, _ = scan_planes(entry, tip)
     assert abs(depth.readout_direction_lps @ needle) < 1e-9
     assert abs(abs(width.readout_direction_lps @ needle) - 1.0) < 1e-9
     for plane in (depth, width):
         assert abs(plane.readout_direction_lps @ plane.normal_lps) < 1e-9
         assert plane.readout_reason
+        turn = np.radians(plane.readout_rotation_deg)
+        turned = np.cos(turn) * plane.row_direction_lps + np.sin(turn) * plane.column_direction_lps
+        assert abs(turned @ plane.readout_direction_lps) == pytest.approx(1.0, abs=1e-9)
+        assert -90.0 <= plane.readout_rotation_deg <= 90.0
 
 
 def test_rows_look_the_way_pictures_are_shown():

@@ -16,42 +16,25 @@ from planner.model import (
     Target,
     Verdict,
 )
-from planner.model.mr import MRAcquisition, SequenceFamily
+from planner.model.mr import Cylinder, SequenceFamily
 from planner.safety.checks import NeedleAxis, check_clearances
+from planner.safety.drawn_shift import drawn_shift_mm
 from planner.safety.fields import FieldCache
 from planner.safety.metal import MR_UNKNOWN, VOID_NAME, metal_layer, with_metal
 from planner.safety.metal_advice import advice, alternatives
 from planner.safety.metal_findings import (
     MetalWalks,
+    _gap_mm,
+    _outside_points,
     metal_findings,
     metal_record,
     shift_findings,
     target_shift,
 )
 from planner.safety.obstacles import resolve_obstacles
-from tests.metal_truths import grid_of, points_lps_mm
+from tests.metal_truths import acquisition, grid_of, points_lps_mm
 
 NEEDLE = Needle(name="22G-90", outer_diameter_mm=0.72, length_mm=90.0)
-
-
-def acquisition(grid, **changes):
-    axes = grid.axes_lps_from_kji
-    known = MRAcquisition(
-        field_t=1.5,
-        b0_direction_lps=np.array([0, 0, 1.0]),
-        bandwidth_hz_per_px=250.0,
-        readout_pixel_mm=1.0,
-        phase_pixel_mm=1.0,
-        readout_axis_lps=np.array(axes[:, 2]),
-        slice_axis_lps=np.array(axes[:, 0]),
-        slice_thickness_mm=3.0,
-        rf_bandwidth_hz=1000.0,
-        acquisition="2D",
-        sequence=SequenceFamily.TSE,
-        echo_time_ms=20.0,
-        repetition_time_ms=500.0,
-    )
-    return replace(known, **changes)
 
 
 def structure(name, role, inside, grid, **more):
@@ -262,3 +245,54 @@ def test_advice_is_computed_again(scene, protocol):
 def test_only_alternatives_that_apply(scene):
     changes = [change for change, _ in alternatives(acquisition(scene.grid, acquisition="3D"))]
     assert not any("slices" in c or "turbo" in c or "1.5 T" in c for c in changes)
+
+
+def test_two_directions_of_b0_are_unknown(scene):
+    planning = acquisition(scene.grid)
+    upright = replace(planning, b0_direction_lps=np.array([0.0, 1.0, 0.0]))
+    layer = metal_layer(scene.structures, [planning, upright], {"rods": "titanium"})
+    (finding,) = layer.unknown
+    assert finding.verdict is Verdict.UNKNOWN and "B0" in finding.note and layer.field is None
+    turned = replace(planning, b0_direction_lps=-planning.b0_direction_lps)
+    assert not metal_layer(scene.structures, [planning, turned], {"rods": "titanium"}).unknown
+
+
+@pytest.mark.parametrize("orientation", ["oblique", "flipped"])
+def test_what_is_drawn_at_a_point_may_come_from_where_the_shift_is_larger(orientation):
+    layer = Scene(orientation).layer({"rods": "cobalt-chrome"})
+    zones, model = layer.zones[0], layer.models[0]
+    walks = MetalWalks(layer)
+    rng = np.random.default_rng(5)
+    seen = np.argwhere(~zones.is_void & (zones.readout_mm > 1.0)) + zones.start_kji
+    for kji in rng.permutation(seen)[:40]:
+        at = tuple(kji - zones.start_kji)
+        true_lps_mm = layer.grid.to_lps(kji)
+        share = rng.uniform(-1.0, 1.0, 2)
+        readout, through = share * (zones.readout_mm[at], zones.slice_mm[at])
+        moved = readout * model.readout_axis_lps + through * model.slice_axis_lps
+        told = walks.at_mm(true_lps_mm + moved)
+        # a hair for the voxel that the bound is read from
+        assert told[0] >= abs(readout) - 0.3 and told[1] >= abs(through) - 0.3
+
+
+def test_far_from_metal_the_drawn_place_is_as_uncertain_as_the_true_one(scene):
+    layer = scene.layer({"rods": "titanium"})
+    told = drawn_shift_mm(np.array([0.0, 48.0, 0.0]), layer.zones[0], layer.models[0], layer.grid)
+    assert max(told) <= 0.25
+
+
+def test_a_rod_that_leaves_the_image_is_known_beyond_its_edge(scene):
+    grid = scene.grid
+    end = grid.corners_lps_mm().max(0) + 30.0
+    rods = (Cylinder(start_lps_mm=np.zeros(3), end_lps_mm=end, diameter_mm=5.5),)
+    points = _outside_points(rods, grid)
+    assert len(points) and not grid.contains(points).any()
+    assert len(_outside_points((replace(rods[0], end_lps_mm=np.ones(3)),), grid)) == 0
+    axis = axis_past(10.0)
+    brute = min(
+        np.linalg.norm(
+            points - (axis.entry_lps_mm + t * (axis.end_lps_mm - axis.entry_lps_mm)), axis=1
+        ).min()
+        for t in np.linspace(0, 1, 2001)
+    )
+    assert _gap_mm(points, axis) == pytest.approx(brute, abs=1e-3)

@@ -89,7 +89,10 @@ class TestMetal:
 
     def test_the_guiding_sequence_counts_too(self, scene, titanium):
         guided = metal_plan(
-            "titanium", scene=scene, mr={**KNOWN, "guidance.bandwidth_hz_per_px": 60.0}
+            "titanium",
+            scene=scene,
+            mr={**KNOWN, "guidance.like": "planning", "guidance.bandwidth_hz_per_px": 60.0},
+            top=1,
         )
         assert len(guided.acquisitions) == 2
         assert guided.metal.is_void.sum() > titanium.metal.is_void.sum()

@@ -20,7 +20,7 @@ def result():
     return metal_plan(
         "stainless steel",
         scene=metal_scene(),
-        mr={**KNOWN, "guidance.bandwidth_hz_per_px": 200.0},
+        mr={**KNOWN, "guidance.like": "planning", "guidance.bandwidth_hz_per_px": 200.0},
         bore=Bore(radius_mm=350.0, centre_lp_mm=(3.0, -4.0)),
         top=1,
     )
