@@ -162,5 +162,6 @@ def _plane(name: str) -> ScanPlane:
         orientation="T > C 12.3 > S -4.5",
         field_of_view_mm=130.0,
         readout_direction_lps=np.array([1.0, 0.0, 0.0]),
+        readout_rotation_deg=0.0,
         readout_reason="across the needle",
     )

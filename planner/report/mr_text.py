@@ -71,7 +71,7 @@ def plane_rows(path: Trajectory) -> list[Row]:
             _vector(plane.centre_lps_mm, 1),
             _vector(plane.normal_lps, 4),
             number(plane.field_of_view_mm, 0),
-            f"{plane.readout_reason} (turned {number(plane.readout_rotation_deg, 0)}° from the row)",
+            f"{number(plane.readout_rotation_deg, 0)}° from the row; {plane.readout_reason}",
         )
         for plane in path.scan_planes
     ]
