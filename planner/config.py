@@ -25,7 +25,8 @@ class PlanSettings(BaseModel):
     procedure : str
         Id or file of the procedure.
     target : str
-        ``"L,P,S"`` in mm, a markups file, or ``structure:NAME``.
+        ``"L,P,S"`` in mm, a markups file, ``structure:NAME``, ``region:NAME``, or
+        ``anatomy:REGION``.
     frame : ``"lps"`` or ``"ras"``
         Of a target given in numbers; LPS when None.
     series : str
@@ -50,6 +51,8 @@ class PlanSettings(BaseModel):
         Share from which a voxel of a fractional DICOM SEG is inside, above 0 to 1.
     needle : str
         ``"22G-90"``.
+    opt_in : tuple of str
+        What the procedure offers on request, such as ``transaortic``.
     throw_mm, entry_spacing_mm, min_separation_mm : float
         Millimetres.
     top : int
@@ -85,6 +88,7 @@ class PlanSettings(BaseModel):
     accept_frame_mismatch: bool = False
     seg_threshold: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     needle: StrictStr | None = None
+    opt_in: tuple[StrictStr, ...] = ()
     throw_mm: Annotated[Millimetres, Field(ge=0.0, le=50.0)] | None = None
     top: Annotated[StrictInt, Field(ge=1, le=1000)] = 10
     entry_spacing_mm: Annotated[Millimetres, Field(gt=0.0, le=50.0)] | None = None

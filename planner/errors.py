@@ -80,6 +80,10 @@ class TargetError(InputError):
     """The target is not where a needle tip could be placed."""
 
 
+class AnatomyError(TargetError):
+    """A target cannot be derived from the anatomical labels that are there."""
+
+
 class ConfigError(InputError):
     """A protocol, needle, role or other setting is unknown or invalid."""
 

@@ -10,6 +10,16 @@ from typing import Annotated, Any, Literal
 import typer
 
 import planner
+from planner.cli.export_commands import register_export_commands
+from planner.cli.options import (
+    AcceptFrameMismatch,
+    AsJson,
+    MeshFrame,
+    Quiet,
+    SegThreshold,
+    Structures,
+)
+from planner.cli.report_commands import register_report_commands
 from planner.cli.runner import run_command
 
 RESEARCH_USE = "Research use only. Not a medical device."
@@ -24,43 +34,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: a third of the start-up time, and readable in a pipe
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no notes on stderr.")]
-Structures = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--structures",
-        metavar="FILE",
-        help="Masks: NIfTI, NRRD, MHA, Slicer .seg.nrrd, DICOM SEG, RT structure set, or a "
-        "surface mesh (STL, OBJ, PLY, VTP, VTK). Repeatable.",
-    ),
-]
-
-AcceptFrameMismatch = Annotated[
-    bool,
-    typer.Option(
-        "--accept-frame-mismatch",
-        help="Take masks that state another frame of reference than the image; the plan says so.",
-    ),
-]
-
-SegThreshold = Annotated[
-    float | None,
-    typer.Option(
-        "--seg-threshold",
-        metavar="SHARE",
-        help="Share of a voxel (0 to 1) that counts as inside in a fractional DICOM SEG; "
-        "by default any share for structures to avoid, 0.5 for others.",
-    ),
-]
-
-MeshFrame = Annotated[
-    Literal["lps", "ras"] | None,
-    typer.Option(
-        "--mesh-frame", help="Coordinate system of surface meshes whose files do not say it."
-    ),
-]
 
 
 def _millimetres(low: float, high: float) -> Callable[[str], float]:
@@ -132,13 +105,22 @@ def plan(
         typer.Option(
             metavar="TARGET",
             help="L,P,S in mm; FILE.mrk.json or FILE.fcsv, with #LABEL if it holds several "
-            "points; or structure:NAME (its centroid, or its deepest point where the "
-            "centroid lies outside).",
+            "points; structure:NAME (its centroid, or its deepest point where the centroid "
+            "lies outside); region:NAME (anywhere in it); or anatomy:REGION, for example "
+            "anatomy:si_joint:left, derived from the labels.",
         ),
     ] = None,
     procedure: Annotated[
         str | None,
         typer.Option(metavar="ID", help="See 'needle-planner procedures'; or a TOML file."),
+    ] = None,
+    opt_in: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--opt-in",
+            metavar="NAME",
+            help="What the procedure offers on request, such as transaortic. Repeatable.",
+        ),
     ] = None,
     frame: Annotated[
         Literal["lps", "ras"] | None,
@@ -265,6 +247,7 @@ def plan(
         "target": target,
         "procedure": procedure,
         "frame": frame,
+        "opt_in": opt_in,
         "series": series,
         "structures": structures,
         "label_names": label_names,
@@ -419,3 +402,7 @@ def procedures(
     return run_command(
         lambda console: run_procedures(console, procedure, procedure_dir, as_json=as_json)
     )
+
+
+register_report_commands(app)
+register_export_commands(app)

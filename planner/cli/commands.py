@@ -60,9 +60,9 @@ def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> Ex
             param_hint="--image",
         )
     with console.stage("reading the image"):
-        volume = load_volume(request.image, series=_series_of(document, request.image))
+        volume = load_volume(request.image, series=series_of(document, request.image))
     with console.stage("reading the structures"):
-        structures = _structures_of(request, document, volume)
+        structures = structures_of(request, document, volume)
     protocol = None if request.procedure is None else load_protocol(request.procedure)
     with console.stage("verifying"):
         report = verify_plan(
@@ -72,7 +72,7 @@ def run_verify(console: Console, request: VerifyRequest, *, as_json: bool) -> Ex
     return ExitCode.OK if report.ok else ExitCode.NOT_FEASIBLE
 
 
-def _structures_of(request: VerifyRequest, document: PlanDocument, volume: Volume) -> StructureSet:
+def structures_of(request: VerifyRequest, document: PlanDocument, volume: Volume) -> StructureSet:
     """The structures in the roles that the user gave when the plan was made.
 
     By its role a contour, a mesh or a mask on another grid is covered or sampled. Where a
@@ -117,7 +117,7 @@ def _structures_of(request: VerifyRequest, document: PlanDocument, volume: Volum
         return loaded({})
 
 
-def _series_of(document: PlanDocument, image: Path) -> str | None:
+def series_of(document: PlanDocument, image: Path) -> str | None:
     """The series, and the part of it, that a plan was made on; None for a volume file."""
     from planner.io.image_file import is_image_file
 
@@ -131,34 +131,37 @@ def run_procedures(
     console: Console, procedure: str | None, folder: Path | None, *, as_json: bool
 ) -> ExitCode:
     """The list of procedures, or one of them."""
-    from planner.protocols import describe_protocol, list_protocols, load_protocol, read_protocol
+    from planner.protocols import (
+        describe_protocol,
+        list_protocols,
+        load_protocol,
+        procedure_list,
+        read_protocol,
+    )
 
     if procedure is None:
         records = [read_protocol(name, folder) for name in list_protocols(folder)]
         if as_json:
             rows = [
-                {"id": r.content.id, "title": r.content.title, "sha256": r.sha256} for r in records
+                {
+                    "id": r.content.id,
+                    "title": r.content.title,
+                    "family": r.content.family,
+                    "sha256": r.sha256,
+                }
+                for r in records
             ]
             console.result(_json({"procedures": rows}))
         else:
-            width = max(len(r.content.id) for r in records)
-            console.result(
-                "\n".join(f"{r.content.id:<{width}}  {r.content.title}" for r in records)
-            )
+            console.result(procedure_list(records))
         return ExitCode.OK
     record = read_protocol(procedure, folder)
     if as_json:
-        content = record.content.model_dump(mode="json", by_alias=True)
-        console.result(_json({**content, "sha256": record.sha256}))
+        content = record.content.model_dump(mode="json", by_alias=True, exclude_none=True)
+        own = {"parents": list(record.parents), "sha256": record.sha256}
+        console.result(_json({**content, **own}))
         return ExitCode.OK
-    lines = [describe_protocol(load_protocol(procedure, folder))]
-    if record.content.not_checked:
-        lines += [
-            "",
-            "Not checked by this program",
-            *(f"  {s}" for s in record.content.not_checked),
-        ]
-    console.result("\n".join(lines))
+    console.result(describe_protocol(load_protocol(procedure, folder), record.parents))
     return ExitCode.OK
 
 

@@ -12,6 +12,7 @@ from planner.errors import OutputError
 
 PLAN_FILE = "plan.json"
 FIGURE_FOLDER = "figures"
+REGION_FILE = "target_region.seg.nrrd"
 
 
 class OutputFolder:
@@ -85,6 +86,8 @@ class OutputFolder:
         if not (old / PLAN_FILE).is_file():
             return
         (old / PLAN_FILE).unlink()
+        if not (self.staging / subfolder / REGION_FILE).is_file():
+            (old / REGION_FILE).unlink(missing_ok=True)
         for figure in (old / FIGURE_FOLDER).glob("*.png"):
             if not (self.staging / subfolder / FIGURE_FOLDER / figure.name).is_file():
                 figure.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.cli.console import Console
-from planner.cli.outputs import FIGURE_FOLDER, PLAN_FILE, OutputFolder
+from planner.cli.outputs import FIGURE_FOLDER, PLAN_FILE, REGION_FILE, OutputFolder
 from planner.cli.requests import NamedTexts, PlanRequest, checked_request
 from planner.cli.runner import ExitCode
 from planner.cli.targets import TargetKind, aimed_at, resolve_target
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MARKUPS_FILE = "plan.mrk.json"
 REPORT_FILE = "report.md"
+HTML_FILE = "report.html"
 
 
 def run_plan(
@@ -38,7 +40,7 @@ def run_plan(
     settings = request.settings
     with ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(out)) if out is not None else None
-        result = _planned(console, path, request)
+        result = _planned(console, path, request, None if folder is None else folder.staging)
         written: list[Path] = []
         if folder is None:
             document = _document(result)
@@ -69,9 +71,12 @@ def is_good_enough(result: PlanResult) -> bool:
 def write_results(
     console: Console, result: PlanResult, folder: Path, *, figures: bool, top: int
 ) -> PlanDocument:
-    """Writes plan.json, markups, figures and report to an existing folder."""
+    """Writes plan.json, markups, figures, skin and report to an existing folder."""
+    from planner.exports.slicer import SKIN_FILE, write_skin
     from planner.io import save_markups, save_plan
     from planner.report import report_markdown, write_figures
+    from planner.report.html_parts import Picture
+    from planner.report.html_report import report_html
 
     document = _document(result)
     save_plan(document, folder / PLAN_FILE)
@@ -81,12 +86,20 @@ def write_results(
         drawn = write_figures(result, folder / FIGURE_FOLDER, top=top, progress=console.progress)
     relative = [path.relative_to(folder) for path in drawn]
     (folder / REPORT_FILE).write_text(report_markdown(result, relative), encoding="utf-8")
+    pictures = [Picture(name=path.stem, content=path.read_bytes()) for path in drawn]
+    plan_sha256 = hashlib.sha256((folder / PLAN_FILE).read_bytes()).hexdigest()
+    html = report_html(document, pictures, plan_sha256=plan_sha256, protocol=result.protocol)
+    (folder / HTML_FILE).write_text(html, encoding="utf-8")
+    if figures:
+        write_skin(result, folder / SKIN_FILE, plan_sha256=plan_sha256)
     return document
 
 
-def _planned(console: Console, path: Path, request: PlanRequest) -> PlanResult:
+def _planned(console: Console, path: Path, request: PlanRequest, folder: Path | None) -> PlanResult:
+    """The plan; a region that was derived for it is saved in the folder."""
     from planner.cli.compiling import told_about_compiling
     from planner.io import load_volume
+    from planner.io.region_file import save_region
     from planner.search import plan
     from planner.search.explain import CHECK_FRAME
 
@@ -99,10 +112,13 @@ def _planned(console: Console, path: Path, request: PlanRequest) -> PlanResult:
         structures = aimed_at(structures, target.structure)
     point = ", ".join(f"{x:.2f}" for x in target.point_lps_mm)
     console.note(f"target: LPS {point} mm ({target.words})")
+    if folder is not None and target.region is not None:
+        save_region(target.region, folder / REGION_FILE)
     with told_about_compiling(console):
         result = plan(
             volume,
-            target_lps_mm=target.point_lps_mm,
+            target_lps_mm=target.point_lps_mm if target.region is None else None,
+            region=target.region,
             procedure=request.protocol,
             structures=structures,
             needle=request.needle,
@@ -122,7 +138,7 @@ def _planned(console: Console, path: Path, request: PlanRequest) -> PlanResult:
     console.end_progress()
     told = {"settings": settings.public(), "target_from": target.words}
     explanation = result.explanation
-    if request.target.kind is TargetKind.STRUCTURE:
+    if request.target.kind in (TargetKind.STRUCTURE, TargetKind.REGION, TargetKind.ANATOMY):
         # The point lies in a mask of this image: its frame cannot be mixed up.
         explanation = tuple(e for e in explanation if e.code != CHECK_FRAME)
     return replace(result, explanation=explanation, options={**result.options, **told})

@@ -75,11 +75,17 @@ def checked_request(
     return PlanRequest(
         settings=settings,
         target=target,
-        protocol=load_protocol(settings.procedure, settings.procedure_dir),
+        protocol=_opted_in(load_protocol(settings.procedure, settings.procedure_dir), settings),
         needle=None if settings.needle is None else named_needle(settings.needle),
         bore=bore,
         roles=dict(parse_role(f"{name}={role}") for name, role in roles.items()),
     )
+
+
+def _opted_in(protocol: Protocol, settings: PlanSettings) -> Protocol:
+    for name in settings.opt_in:
+        protocol = protocol.with_opt_in(name)
+    return protocol
 
 
 def _settings(overrides: Mapping[str, Any], texts: NamedTexts, config: Path | None) -> PlanSettings:

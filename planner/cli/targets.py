@@ -1,4 +1,4 @@
-"""The target as a user gives it: three numbers, a markups file, or a structure."""
+"""The target as a user gives it: numbers, a markups file, a structure, or anatomy."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ _MARKUPS = re.compile(r"\.(json|fcsv)(?=#|$)", re.IGNORECASE)
 """The ending of a markups file, with or without the ``#LABEL`` that picks a point."""
 
 _SEPARATOR = re.compile(r"[,;\s]+")
-_FORMS = "L,P,S in mm (for example -3.5,12,87), a .mrk.json or .fcsv file, or structure:NAME"
+_FORMS = (
+    "L,P,S in mm (for example -3.5,12,87), a .mrk.json or .fcsv file, anatomy:REGION (for "
+    "example anatomy:si_joint:left), region:NAME, or structure:NAME"
+)
+_ANATOMY = "anatomy:"
 _AIMABLE_CLASSES = (None, "lesion", "joint", "disc", "muscle")
 
 if TYPE_CHECKING:
     from planner.geometry.frames import FloatArray
     from planner.geometry.volume import Mask
-    from planner.model import StructureSet
+    from planner.model import StructureSet, TargetRegion
 
 
 class TargetKind(StrEnum):
@@ -31,6 +35,8 @@ class TargetKind(StrEnum):
     NUMBERS = "numbers"
     FILE = "file"
     STRUCTURE = "structure"
+    ANATOMY = "anatomy"
+    REGION = "region"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +51,16 @@ class TargetRequest:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ResolvedTarget:
-    """The point in LPS mm, and in words where it comes from."""
+    """The point in LPS mm, and in words where it comes from.
+
+    ``region`` is what was derived from anatomy, the point its preferred tip; None for a
+    target that is a point.
+    """
 
     point_lps_mm: FloatArray
     words: str
     structure: str | None = None
+    region: TargetRegion | None = None
 
 
 def parse_target(text: str, frame: str | None) -> TargetRequest:
@@ -58,13 +69,19 @@ def parse_target(text: str, frame: str | None) -> TargetRequest:
     Raises
     ------
     ValueError
-        If it has none of the three forms; the message says what is wrong.
+        If it has none of the four forms; the message says what is wrong.
     """
-    if text.startswith("structure:"):
-        name = text.removeprefix("structure:").strip()
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in ("structure", "region"):
+        name = rest.strip()
         if not name:
-            raise ValueError("'structure:' needs the name of a structure")
-        request = TargetRequest(kind=TargetKind.STRUCTURE, text=name)
+            raise ValueError(f"'{prefix}:' needs the name of a structure")
+        request = TargetRequest(kind=TargetKind(prefix), text=name)
+    elif text.strip().lower().startswith(_ANATOMY):
+        from planner.anatomy import parse_region
+
+        parse_region(text)
+        request = TargetRequest(kind=TargetKind.ANATOMY, text=text.strip())
     elif _MARKUPS.search(text):
         request = TargetRequest(kind=TargetKind.FILE, text=text)
     else:
@@ -82,7 +99,8 @@ def resolve_target(request: TargetRequest, structures: StructureSet) -> Resolved
     Raises
     ------
     TargetError
-        If the structure does not exist or is empty, or the file holds no such point.
+        If the structure does not exist or is empty, the file holds no such point, or the
+        labels do not carry the anatomy (AnatomyError).
     """
     import numpy as np
 
@@ -97,15 +115,44 @@ def resolve_target(request: TargetRequest, structures: StructureSet) -> Resolved
 
         point, label = read_target_point(request.text)
         return ResolvedTarget(point_lps_mm=point, words=f"point '{label}' of a markups file")
+    if request.kind is TargetKind.ANATOMY:
+        from planner.anatomy import find_region
+
+        region = find_region(request.text, structures)
+        return ResolvedTarget(
+            point_lps_mm=region.centre_lps_mm, words=region_words(region), region=region
+        )
     if request.text not in structures:
         raise TargetError(
             f"there is no structure '{request.text}' to aim at",
             fix=close_match(request.text, structures) or "Give its mask with --structures.",
         )
-    point, how = point_in(structures[request.text].mask)
+    mask = structures[request.text].mask
+    point, how = point_in(mask)
+    if request.kind is TargetKind.REGION:
+        from planner.model import TargetRegion
+
+        return ResolvedTarget(
+            point_lps_mm=point,
+            words=f"anywhere in structure '{request.text}'",
+            structure=request.text,
+            region=TargetRegion(
+                name=f"region:{request.text}",
+                mask=mask,
+                centre_lps_mm=point,
+                words=f"the mask of '{request.text}'",
+            ),
+        )
     return ResolvedTarget(
         point_lps_mm=point, words=f"{how} of structure '{request.text}'", structure=request.text
     )
+
+
+def region_words(region: TargetRegion) -> str:
+    """Name, origin, measures and warnings of a region, in one line for people."""
+    measures = ", ".join(f"{key} {value:.1f}" for key, value in region.measures.items())
+    parts = [f"{region.name}: {region.words}", measures, *(f"NOTE {w}" for w in region.warnings)]
+    return "; ".join(part for part in parts if part)
 
 
 def point_in(mask: Mask) -> tuple[FloatArray, str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from planner.errors import ConfigError
 from planner.model import StructureRole
+from planner.model.naming import words_of
 
 TABLE_FILES = ("totalsegmentator.toml", "totalspineseg.toml", "tptbox.toml")
 GENERIC_FILE = "generic.toml"
@@ -237,20 +238,6 @@ def _is_one_vertebra(tokens: list[str], level_words: frozenset[str]) -> bool:
 
 def _generic(role: StructureRole, structure_class: str) -> NameMeaning:
     return NameMeaning(role=role, structure_class=structure_class, decided_by="table generic")
-
-
-def words_of(name: str) -> list[str]:
-    """The lower-case words of a name.
-
-    Examples
-    --------
-    >>> words_of("nerveRoot_L5-S1"), words_of("SIJoint left"), words_of("L4L5 disc")
-    (['nerve', 'root', 'l5', 's1'], ['si', 'joint', 'left'], ['l4', 'l5', 'disc'])
-    """
-    split = re.sub(
-        r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[0-9])(?=[A-Za-z])", " ", name
-    )
-    return [word for word in re.split(r"[\W_]+", split.casefold()) if word]
 
 
 def _folded(token: str, known: frozenset[str]) -> str:

@@ -6,21 +6,24 @@ frame is refused, since a wrong guess mirrors the target to the other side.
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from planner.errors import InputError, UnsupportedObjectError
-from planner.geometry.frames import FloatArray, lps_from_ras
+from planner.geometry.frames import FloatArray
 from planner.io.atomic import write_text_atomic
+from planner.io.markup_parsing import (
+    MarkupPoint,
+    markups_of_json,
+    point_lps_mm,
+    points_of_fcsv,
+    points_of_markup,
+    read_markup_text,
+)
 from planner.io.plan_document import RESEARCH_USE, PlanDocument, Point, TrajectoryRecord
 from planner.io.plan_file import plan_document
 from planner.model import PlanResult, Verdict
@@ -29,7 +32,6 @@ MARKUPS_SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/"
     "Resources/Schema/markups-schema-v1.0.3.json#"
 )
-MAX_MARKUPS_BYTES = 16 * 1024 * 1024
 
 _IDENTITY_IN_LPS = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]
 _COLOUR = {
@@ -48,18 +50,6 @@ class TargetPoint(NamedTuple):
     label: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Labelled:
-    label: str
-    group: str
-    position: Sequence[object]
-    coordinate_system: object
-
-    @property
-    def full_label(self) -> str:
-        return f"{self.group}/{self.label}" if self.group else self.label
-
-
 # --- writing -----------------------------------------------------------------------------------
 
 
@@ -67,9 +57,10 @@ def save_markups(result: PlanResult | PlanDocument, path: str | os.PathLike[str]
     """The path of a ``.mrk.json``, after it was written in one step.
 
     One locked Line per trajectory, from the entry to the tip, in LPS mm, named
-    ``"1 si_joint_injection pass"`` (rank, procedure, verdict) and coloured by
-    its verdict. A plan without a trajectory gives a file without a line, so
-    that lines of an earlier plan cannot be taken for this one's.
+    ``"1 si_joint_injection pass"`` (rank, procedure, verdict), with UNVERIFIED
+    before it where the verdict is neither pass nor caution, and coloured by its
+    verdict. A plan without a trajectory gives a file without a line, so that lines
+    of an earlier plan cannot be taken for this one's.
 
     Raises
     ------
@@ -77,19 +68,39 @@ def save_markups(result: PlanResult | PlanDocument, path: str | os.PathLike[str]
         If the file cannot be written, with the reason.
     """
     document = result if isinstance(result, PlanDocument) else plan_document(result)
-    content = {
-        "@schema": MARKUPS_SCHEMA,
-        "markups": [_line(t, document) for t in document.trajectories],
-    }
+    lines = [
+        markup_line(
+            name=_name(t, document),
+            description=_description(t, document),
+            verdict=t.verdict,
+            entry_lps_mm=t.entry_lps_mm,
+            tip_lps_mm=t.tip_lps_mm,
+        )
+        for t in document.trajectories
+    ]
+    return write_lines(lines, path)
+
+
+def write_lines(lines: Sequence[dict[str, Any]], path: str | os.PathLike[str]) -> Path:
+    """The path of a ``.mrk.json`` with these markups, after it was written in one step.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, with the reason.
+    """
+    content = {"@schema": MARKUPS_SCHEMA, "markups": list(lines)}
     return write_text_atomic(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def _line(trajectory: TrajectoryRecord, plan: PlanDocument) -> dict[str, Any]:
-    colour = _COLOUR[trajectory.verdict]
-    description = _description(trajectory, plan)
+def markup_line(
+    *, name: str, description: str, verdict: Verdict, entry_lps_mm: Point, tip_lps_mm: Point
+) -> dict[str, Any]:
+    """A locked Line of 3D Slicer, coloured by its verdict."""
+    colour = _COLOUR[verdict]
     return {
         "type": "Line",
-        "name": f"{trajectory.rank} {plan.procedure.id} {trajectory.verdict}",
+        "name": name,
         "description": description,
         "coordinateSystem": "LPS",
         "coordinateUnits": "mm",
@@ -98,11 +109,17 @@ def _line(trajectory: TrajectoryRecord, plan: PlanDocument) -> dict[str, Any]:
         "labelFormat": "%N-%d",
         "lastUsedControlPointNumber": 2,
         "controlPoints": [
-            _control_point("1", "entry", trajectory.entry_lps_mm, description),
-            _control_point("2", "tip", trajectory.tip_lps_mm, description),
+            _control_point("1", "entry", entry_lps_mm, description),
+            _control_point("2", "tip", tip_lps_mm, description),
         ],
         "display": {"visibility": True, "color": colour, "selectedColor": colour, "opacity": 1.0},
     }
+
+
+def _name(trajectory: TrajectoryRecord, plan: PlanDocument) -> str:
+    name = f"{trajectory.rank} {plan.procedure.id} {trajectory.verdict}"
+    is_verified = trajectory.verdict in (Verdict.PASS, Verdict.CAUTION)
+    return name if is_verified else f"UNVERIFIED {name}"
 
 
 def _control_point(number: str, label: str, point: Point, description: str) -> dict[str, Any]:
@@ -140,7 +157,11 @@ def _description(trajectory: TrajectoryRecord, plan: PlanDocument) -> str:
         )
     if trajectory.words:
         parts.append(trajectory.words)
-    parts.append(RESEARCH_USE)
+    parts += [
+        f"frame of reference {plan.frame.frame_of_reference_uid or 'not stated'}",
+        f"series {plan.image.series_instance_uid or 'not stated'}",
+        RESEARCH_USE,
+    ]
     return "; ".join(parts)
 
 
@@ -170,11 +191,11 @@ def read_target_point(path: str | os.PathLike[str]) -> TargetPoint:
     file, wanted = _split_label(os.fspath(path))
     name = file.name
     lower = name.lower()
-    text = _read_text(file)
+    text = read_markup_text(file)
     if lower.endswith(".json"):
         points = _points_of_json(text, name)
     elif lower.endswith(".fcsv"):
-        points = _points_of_fcsv(text, name)
+        points = points_of_fcsv(text, name)
     else:
         raise UnsupportedObjectError(
             "a target is read from 3D Slicer markups only",
@@ -183,7 +204,7 @@ def read_target_point(path: str | os.PathLike[str]) -> TargetPoint:
             fix="Save the point in 3D Slicer as .mrk.json, or give its coordinates.",
         )
     chosen = _choose(points, wanted, name)
-    return TargetPoint(_to_lps(chosen, name), chosen.label)
+    return TargetPoint(point_lps_mm(chosen, name), chosen.label)
 
 
 def _split_label(text: str) -> tuple[Path, str | None]:
@@ -200,26 +221,7 @@ def _split_label(text: str) -> tuple[Path, str | None]:
     return Path(text), None
 
 
-def _read_text(file: Path) -> str:
-    try:
-        size = file.stat().st_size
-        if size > MAX_MARKUPS_BYTES:
-            raise InputError(
-                "the file is too large for a target point",
-                seen=f"{size / 1e6:.0f} MB",
-                needed=f"at most {MAX_MARKUPS_BYTES / 1e6:.0f} MB",
-                where=file.name,
-            )
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(
-            "the target file cannot be read", seen=error.strerror or str(error), where=str(file)
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError("the target file is not a text file", where=file.name) from error
-
-
-def _choose(points: list[_Labelled], wanted: str | None, name: str) -> _Labelled:
+def _choose(points: list[MarkupPoint], wanted: str | None, name: str) -> MarkupPoint:
     if wanted is None:
         found = points
     else:
@@ -250,48 +252,8 @@ def _choose(points: list[_Labelled], wanted: str | None, name: str) -> _Labelled
     )
 
 
-def _to_lps(point: _Labelled, name: str) -> FloatArray:
-    try:
-        numbers = [float(str(v)) for v in point.position]
-    except ValueError as error:
-        raise InputError(
-            f"a coordinate of point '{point.label}' is not a number",
-            seen=list(point.position),
-            where=name,
-        ) from error
-    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
-        raise InputError(
-            f"point '{point.label}' does not have three finite coordinates",
-            seen=list(point.position),
-            where=name,
-        )
-    # Slicer's numbers for the frames: 0 is RAS, 1 is LPS, 2 is IJK.
-    frame = str(point.coordinate_system).strip().upper()
-    if frame in ("LPS", "1"):
-        return np.array(numbers)
-    if frame in ("RAS", "0"):
-        return lps_from_ras(numbers)
-    is_stated = point.coordinate_system is not None
-    raise InputError(
-        "the target file is in an unknown coordinate system"
-        if is_stated
-        else "the target file does not state its coordinate system",
-        seen=point.coordinate_system,
-        needed="LPS or RAS",
-        where=name,
-        fix="A wrong guess would mirror the target to the other side of the patient. "
-        "Save the file again in 3D Slicer, or give the coordinates with their frame.",
-    )
-
-
-def _points_of_json(text: str, name: str) -> list[_Labelled]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:  # 5,000 digits are no JSONDecodeError
-        raise InputError("the target file is not valid JSON", seen=str(error), where=name) from None
-    markups = data.get("markups") if isinstance(data, dict) else None
-    if not isinstance(markups, list) or not all(isinstance(m, dict) for m in markups):
-        raise InputError("the file holds no 3D Slicer markups", where=name)
+def _points_of_json(text: str, name: str) -> list[MarkupPoint]:
+    markups = markups_of_json(text, name)
     usable = [m for m in markups if m.get("type") in ("Fiducial", "Line")]
     if markups and not usable:
         raise UnsupportedObjectError(
@@ -300,73 +262,4 @@ def _points_of_json(text: str, name: str) -> list[_Labelled]:
             needed="Fiducial or Line",
             where=name,
         )
-    return [point for markup in usable for point in _points_of_markup(markup, name)]
-
-
-def _points_of_markup(markup: dict[str, Any], name: str) -> list[_Labelled]:
-    unit = markup.get("coordinateUnits", "mm")
-    # Newer Slicer writes a list: code, scheme, meaning.
-    if (unit[:1] if isinstance(unit, list) else [unit]) != ["mm"]:
-        raise InputError("the markups are not in millimetres", seen=unit, needed="mm", where=name)
-    controls = markup.get("controlPoints") or []
-    if not isinstance(controls, list) or not all(isinstance(c, dict) for c in controls):
-        raise InputError("the markups have no usable list of control points", where=name)
-    group = str(markup.get("name") or "")
-    points = []
-    for number, control in enumerate(controls, start=1):
-        # Slicer keeps points that are not placed yet; they have no position.
-        if control.get("positionStatus", "defined") != "defined":
-            continue
-        position = control.get("position")
-        label = str(control.get("label") or f"{group}-{number}".lstrip("-"))
-        points.append(
-            _Labelled(
-                label=label,
-                group=group,
-                position=position if isinstance(position, list) else (),
-                coordinate_system=markup.get("coordinateSystem"),
-            )
-        )
-    return points
-
-
-_SLICER3_COLUMNS = ["label", "x", "y", "z", "sel", "vis"]
-
-
-def _points_of_fcsv(text: str, name: str) -> list[_Labelled]:
-    comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#")]
-    rows = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    is_slicer3 = bool(comments) and comments[0].startswith("Fiducial List file")
-    stated = dict(_key_value(line) for line in comments if "=" in line)
-    if not is_slicer3 and not any(c.startswith("Markups fiducial file") for c in comments):
-        raise InputError(
-            "the file does not start like a fiducial file of 3D Slicer",
-            seen=text[:60],
-            needed="'# Markups fiducial file version = ...' or '# Fiducial List file ...'",
-            where=name,
-        )
-    if "columns" not in stated:
-        raise InputError("the fiducial file does not name its columns", where=name)
-    columns = [c.strip() for c in stated["columns"].split(",")]
-    if not {"x", "y", "z"} <= set(columns):
-        raise InputError("the fiducial file has no x, y, z", seen=columns, where=name)
-    frame: str | None = stated.get("CoordinateSystem")
-    if is_slicer3 and frame is None and columns == _SLICER3_COLUMNS:
-        frame = "RAS"  # Slicer 3 knew no other frame.
-    points = []
-    for number, cells in enumerate(csv.reader(rows, skipinitialspace=True), start=1):
-        row = dict(zip(columns, cells, strict=False))
-        points.append(
-            _Labelled(
-                label=row.get("label") or row.get("id") or f"point {number}",
-                group="",
-                position=tuple(row.get(axis, "") for axis in "xyz"),
-                coordinate_system=frame,
-            )
-        )
-    return points
-
-
-def _key_value(line: str) -> tuple[str, str]:
-    key, _, value = line.partition("=")
-    return key.strip(), value.strip()
+    return [point for markup in usable for point in points_of_markup(markup, name)]

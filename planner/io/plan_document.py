@@ -10,9 +10,30 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from planner.io.atomic import write_text_atomic
+from planner.io.plan_mr_document import AcquisitionRecord as AcquisitionRecord
+from planner.io.plan_mr_document import AdviceRecord as AdviceRecord
+from planner.io.plan_mr_document import BoreRecord as BoreRecord
+from planner.io.plan_mr_document import EmptyRecord as EmptyRecord
+from planner.io.plan_mr_document import ImplantRecord as ImplantRecord
+from planner.io.plan_mr_document import MaterialRecord as MaterialRecord
+from planner.io.plan_mr_document import MrRecord as MrRecord
+from planner.io.plan_mr_document import NeedleArtefactRecord as NeedleArtefactRecord
+from planner.io.plan_mr_document import ScanPlaneRecord as ScanPlaneRecord
+from planner.io.plan_mr_document import SusceptibilityRecord as SusceptibilityRecord
+from planner.io.plan_mr_document import TargetShiftRecord as TargetShiftRecord
+from planner.io.plan_types import Count as Count
+from planner.io.plan_types import Matrix as Matrix
+from planner.io.plan_types import NotNegative as NotNegative
+from planner.io.plan_types import Part as Part
+from planner.io.plan_types import Point as Point
+from planner.io.plan_types import Positive as Positive
+from planner.io.plan_types import Row as Row
+from planner.io.plan_types import Sha256 as Sha256
+from planner.io.plan_types import Sha256OrEmpty as Sha256OrEmpty
+from planner.io.plan_types import Shape as Shape
 from planner.model.structures import StructureRole
 from planner.model.verdict import Verdict
 
@@ -20,37 +41,15 @@ SCHEMA_ID: Final = "needle-plan/1"
 SCHEMA_FILE = Path(__file__).parent / "schema" / "needle-plan-1.schema.json"
 RESEARCH_USE = "Research use only. Not a medical device. Not for clinical decisions."
 
-Point = tuple[float, float, float]
-Row = tuple[float, float, float, float]
-Matrix = tuple[Row, Row, Row, Row]
-Shape = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
-NotNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Sha256OrEmpty = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-    )
-
-
-class Software(_Part):
+class Software(Part):
     """The program that made the plan."""
 
     name: str
     version: str
 
 
-class FrameRecord(_Part):
+class FrameRecord(Part):
     """Coordinate system of every point in the plan."""
 
     coordinate_system: Literal["LPS"]
@@ -59,7 +58,7 @@ class FrameRecord(_Part):
     label: str = ""
 
 
-class ImageRecord(_Part):
+class ImageRecord(Part):
     """The image planned on. File names are left out: they may hold a patient's name."""
 
     modality: str
@@ -75,7 +74,7 @@ class ImageRecord(_Part):
     n_files: Count = 0
 
 
-class ProcedureRecord(_Part):
+class ProcedureRecord(Part):
     """The procedure and the limits that decide a verdict."""
 
     id: str
@@ -84,10 +83,12 @@ class ProcedureRecord(_Part):
     caution_band_mm: NotNegative = 0.0
     max_skin_angle_deg: NotNegative | None = None
     min_length_mm: NotNegative | None = None
+    length_reserve_mm: NotNegative = 0.0
+    opt_ins: tuple[str, ...] = ()
     required_classes: tuple[str, ...] = ()
 
 
-class NeedleRecord(_Part):
+class NeedleRecord(Part):
     """The needle."""
 
     name: str
@@ -98,22 +99,39 @@ class NeedleRecord(_Part):
     inner_diameter_mm: NotNegative = 0.0
 
 
-class TargetRecord(_Part):
-    """Where the tip is to be."""
+class RegionRecord(Part):
+    """A target region: the tip may lie anywhere in it. ``sha256`` is of its mask."""
+
+    name: str
+    voxels: Count
+    sha256: Sha256
+    level: str | None
+    side: Literal["left", "right"] | None
+    axis_lps: Point | None
+    plane_normal_lps: Point | None
+    measures: dict[str, float]
+    words: str
+
+
+class TargetRecord(Part):
+    """Where the tip is to be; with a region, its preferred point."""
 
     point_lps_mm: Point
     tolerance_mm: NotNegative
     name: str = "target"
+    region: RegionRecord | None = None
+    midline_l_mm: float | None = None
+    """L of the patient's middle at the target, from which directions are told."""
 
 
-class CoverageRecord(_Part):
+class CoverageRecord(Part):
     """The grid a mask was stored on: outside its box nothing is known of the structure."""
 
     shape_kji: Shape
     lps_from_kji: Matrix
 
 
-class StructureRecord(_Part):
+class StructureRecord(Part):
     """One structure as the search used it; ``sha256`` is of its mask on the image grid.
 
     ``margin_mm`` is what the search kept; ``own_margin_mm`` is what the user (or the
@@ -143,7 +161,7 @@ class StructureRecord(_Part):
     coverage: CoverageRecord
 
 
-class BodyRecord(_Part):
+class BodyRecord(Part):
     """The body whose outer surface is the skin.
 
     ``source`` is ``"structure:NAME"`` or ``"automatic"``; ``sha256`` is of its
@@ -155,66 +173,16 @@ class BodyRecord(_Part):
     voxels: Count | None = None
 
 
-class AcquisitionRecord(_Part):
-    """One MR acquisition; null where the header did not say."""
+class PairRecord(Part):
+    """Two paths, by rank, that two needles may take together."""
 
-    field_t: Positive | None
-    b0_direction_lps: Point | None
-    bandwidth_hz_per_px: Positive | None
-    readout_axis_lps: Point | None
-    readout_pixel_mm: Positive | None
-    slice_thickness_mm: Positive | None
-    acquisition: str | None
-    sequence: str | None
-    echo_time_ms: NotNegative | None
-    phase_pixel_mm: Positive | None = None
-    slice_axis_lps: Point | None = None
-    is_isotropic_readout: bool = False
-    rf_bandwidth_hz: Positive | None = None
-    repetition_time_ms: Positive | None = None
-    metal_reduction: str = "none"
-    metal_reduction_hint: str = ""
-    distortion_corrected: bool | None = None
-    sources: dict[str, str]
-    """Where each value is from: tag, derived, user, site or default, and the words."""
-    problems: dict[str, str] = Field(default_factory=dict)
-    """Why a value is missing or contradictory."""
+    first_rank: Annotated[int, Field(ge=1)]
+    second_rank: Annotated[int, Field(ge=1)]
+    tip_spacing_mm: NotNegative
+    clearance_mm: float
 
 
-class MrRecord(AcquisitionRecord):
-    """The acquisition of the image, and the one that guides the needle if it is another."""
-
-    guidance: AcquisitionRecord | None = None
-
-
-class MaterialRecord(_Part):
-    """A metal: susceptibility relative to tissue, ppm; the worse end of the range counts."""
-
-    name: str
-    delta_chi_ppm: float
-    low_ppm: float
-    high_ppm: float
-    evidence: str
-
-
-class ImplantRecord(_Part):
-    """How an implant entered the field: the metals it may be, where its shape is from."""
-
-    name: str
-    materials: tuple[MaterialRecord, ...]
-    shape: Literal["mask", "surface mesh", "rods"]
-
-
-class BoreRecord(_Part):
-    """The scanner's bore, along S; a site setting."""
-
-    radius_mm: Positive
-    centre_lp_mm: tuple[float, float] | None
-    clearance_mm: NotNegative
-    handle_mm: NotNegative
-
-
-class SearchRecord(_Part):
+class SearchRecord(Part):
     """What the search tried and what removed candidates first."""
 
     candidates: Count
@@ -223,7 +191,7 @@ class SearchRecord(_Part):
     seconds: dict[str, NotNegative]
 
 
-class AnglesRecord(_Part):
+class AnglesRecord(Part):
     """Angles of the needle, direction entry to tip."""
 
     axial_deg: float
@@ -232,7 +200,7 @@ class AnglesRecord(_Part):
     b0_deg: float | None
 
 
-class ClearanceRecord(_Part):
+class ClearanceRecord(Part):
     """Clearance to one structure with the two closest points."""
 
     structure: str
@@ -242,7 +210,7 @@ class ClearanceRecord(_Part):
     on_structure_lps_mm: Point
 
 
-class FindingRecord(_Part):
+class FindingRecord(Part):
     """One check: what was measured, what was needed."""
 
     constraint: str
@@ -255,71 +223,7 @@ class FindingRecord(_Part):
     note: str = ""
 
 
-class ScanPlaneRecord(_Part):
-    """One imaging plane for a path, as numbers to type in."""
-
-    name: str
-    centre_lps_mm: Point
-    normal_lps: Point
-    row_direction_lps: Point
-    column_direction_lps: Point
-    orientation: str
-    field_of_view_mm: Positive
-    readout_direction_lps: Point
-    readout_rotation_deg: float = 0.0
-    readout_reason: str
-
-
-class EmptyRecord(_Part):
-    """``{}``: nothing is known."""
-
-
-class TargetShiftRecord(_Part):
-    """By how much the image may show the target elsewhere, to either side."""
-
-    readout_mm: NotNegative
-    slice_mm: NotNegative
-    fat_mm: NotNegative
-    total_mm: NotNegative
-
-
-class AdviceRecord(_Part):
-    """What another sequence would change for the path; the first row is as it is."""
-
-    change: str
-    verdict: Verdict
-    room_mm: float | None
-    structure: str | None
-    void_mm: float | None
-    target_shift_mm: NotNegative
-
-
-class SusceptibilityRecord(_Part):
-    """The path beside metal. Clearances elsewhere are to the swept structures."""
-
-    zones_mm: dict[Literal["void", "distorted", "far"], NotNegative]
-    largest_shift_mm: NotNegative
-    target_shift: TargetShiftRecord
-    clearance_without_sweep_mm: dict[str, float]
-    binding: tuple[str, ...]
-    advice: tuple[AdviceRecord, ...] = ()
-
-
-class NeedleArtefactRecord(_Part):
-    """The needle's own artefact: nominal, and what to count with."""
-
-    width_mm: NotNegative
-    width_max_mm: NotNegative
-    tip_overshoot_mm: NotNegative
-    tip_max_mm: NotNegative
-    b0_angle_deg: NotNegative
-    pixels_wide: NotNegative
-    material: str
-    is_visible: bool
-    blooms: bool
-
-
-class TrajectoryRecord(_Part):
+class TrajectoryRecord(Part):
     """One ranked path."""
 
     rank: Annotated[int, Field(ge=1)]
@@ -346,7 +250,7 @@ class TrajectoryRecord(_Part):
     scan_planes: tuple[ScanPlaneRecord, ...] = ()
 
 
-class ExplanationRecord(_Part):
+class ExplanationRecord(Part):
     """Why nothing, or little, is feasible."""
 
     code: str
@@ -359,14 +263,14 @@ class ExplanationRecord(_Part):
     unit: str = ""
 
 
-class WarningRecord(_Part):
+class WarningRecord(Part):
     """A warning with a stable code."""
 
     code: str
     message: str
 
 
-class PlanDocument(_Part):
+class PlanDocument(Part):
     """A whole plan, as in the file."""
 
     schema_id: Literal["needle-plan/1"] = Field(alias="schema")
@@ -385,6 +289,7 @@ class PlanDocument(_Part):
     mr: MrRecord | None
     implants: tuple[ImplantRecord, ...] = ()
     bore: BoreRecord | None = None
+    pairs: tuple[PairRecord, ...] = ()
     search: SearchRecord
     verdict: Verdict
     trajectories: tuple[TrajectoryRecord, ...]

@@ -29,9 +29,11 @@ from planner.io.plan_document import (
     ImageRecord,
     Matrix,
     NeedleRecord,
+    PairRecord,
     PlanDocument,
     Point,
     ProcedureRecord,
+    RegionRecord,
     SearchRecord,
     Software,
     StructureRecord,
@@ -47,7 +49,7 @@ from planner.io.plan_mr_records import (
     susceptibility_record,
 )
 from planner.io.plan_reading import describe, load_plan
-from planner.model import PlanResult, Structure, StructureUse, Trajectory
+from planner.model import PlanResult, Structure, StructureUse, TargetRegion, Trajectory
 
 __all__ = ["load_plan", "plan_document", "save_plan"]
 
@@ -86,12 +88,15 @@ def plan_document(result: PlanResult, *, created_utc: datetime | None = None) ->
                 point_lps_mm=_point(result.target.point_lps_mm),
                 tolerance_mm=float(result.target.tolerance_mm),
                 name=result.target.name,
+                region=_region(result.target.region),
+                midline_l_mm=_number(result.midline_l_mm),
             ),
             structures=_structures(result),
             body=_body(result),
             mr=mr_record(result.acquisitions),
             implants=tuple(implant_record(implant) for implant in result.implants),
             bore=None if result.bore is None else BoreRecord(**asdict(result.bore)),
+            pairs=tuple(PairRecord(**asdict(pair)) for pair in result.pairs),
             search=SearchRecord(
                 candidates=len(result.candidates),
                 feasible=int(np.count_nonzero(result.candidates.feasible)),
@@ -172,7 +177,27 @@ def _procedure(result: PlanResult) -> ProcedureRecord:
         caution_band_mm=float(protocol.caution_band.value),
         max_skin_angle_deg=float(protocol.max_skin_angle.value),
         min_length_mm=float(protocol.min_length.value),
-        required_classes=tuple(r.structure_class for r in protocol.margins if r.required),
+        length_reserve_mm=float(protocol.length_reserve.value),
+        opt_ins=protocol.opted_in,
+        required_classes=tuple(r.label for r in protocol.margins if r.required),
+    )
+
+
+def _region(region: TargetRegion | None) -> RegionRecord | None:
+    if region is None:
+        return None
+    return RegionRecord(
+        name=region.name,
+        voxels=region.mask.n_voxels,
+        sha256=mask_sha256(region.mask),
+        level=region.level,
+        side=region.side,
+        axis_lps=None if region.axis_lps is None else _point(region.axis_lps),
+        plane_normal_lps=None
+        if region.plane_normal_lps is None
+        else _point(region.plane_normal_lps),
+        measures={key: float(value) for key, value in region.measures.items()},
+        words=region.words,
     )
 
 

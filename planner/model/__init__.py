@@ -6,12 +6,27 @@ from planner.model.plan import (
     Candidates,
     Clearance,
     Explanation,
+    NeedlePair,
     PlanResult,
     PlanWarning,
     StructureUse,
     Trajectory,
 )
-from planner.model.protocol import BoneRule, CostWeights, Evidenced, MarginRule, Protocol
+from planner.model.protocol import CostWeights, Protocol
+from planner.model.protocol_rules import (
+    BoneRule,
+    CorridorRule,
+    CortexAngle,
+    Evidenced,
+    LevelApproach,
+    MarginRule,
+    OptIn,
+    TerminalRule,
+    TipRule,
+    Triple,
+    TwoNeedleRule,
+)
+from planner.model.region import TargetRegion
 from planner.model.structures import MaskSource, Structure, StructureRole, StructureSet
 from planner.model.verdict import Finding, Verdict, verdict_of_margin
 
@@ -20,13 +35,18 @@ __all__ = [
     "BoneRule",
     "Candidates",
     "Clearance",
+    "CorridorRule",
+    "CortexAngle",
     "CostWeights",
     "Evidenced",
     "Explanation",
     "Finding",
+    "LevelApproach",
     "MarginRule",
     "MaskSource",
     "Needle",
+    "NeedlePair",
+    "OptIn",
     "PlanResult",
     "PlanWarning",
     "Protocol",
@@ -35,7 +55,12 @@ __all__ = [
     "StructureSet",
     "StructureUse",
     "Target",
+    "TargetRegion",
+    "TerminalRule",
+    "TipRule",
     "Trajectory",
+    "Triple",
+    "TwoNeedleRule",
     "Verdict",
     "verdict_of_margin",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from planner.geometry.frames import FloatArray
-from planner.model.protocol import Evidenced
+from planner.model.protocol_rules import Evidenced
 
 GYROMAGNETIC_MHZ_PER_T = 42.577478518
 """Proton gyromagnetic ratio over 2 pi (CODATA 2018)."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from planner.errors import ConfigError, DegenerateGeometryError
 from planner.geometry.frames import FloatArray
+from planner.model.region import TargetRegion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,8 @@ class Target:
     point_lps_mm: FloatArray
     tolerance_mm: float
     name: str = "target"
+    region: TargetRegion | None = None
+    """Where else the tip may lie, where the target is a region; the point is its centre."""
 
     def __post_init__(self) -> None:
         point = np.array(self.point_lps_mm, dtype=np.float64)

@@ -158,6 +158,17 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeedlePair:
+    """Two shown paths that two needles may take together, for one target."""
+
+    first_rank: int
+    second_rank: int
+    tip_spacing_mm: float
+    clearance_mm: float
+    """Least distance of the two needles' surfaces, throw included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanWarning:
     """A warning with a stable code."""
 
@@ -180,6 +191,8 @@ class PlanResult:
     verdict: Verdict
     explanation: tuple[Explanation, ...]
     warnings: tuple[PlanWarning, ...]
+    pairs: tuple[NeedlePair, ...] = ()
+    """For a procedure with two needles; empty for others."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
     body: Mask | None = None
@@ -190,6 +203,8 @@ class PlanResult:
     implants: tuple[ImplantUse, ...] = ()
     metal: MetalMap | None = None
     bore: Bore | None = None
+    midline_l_mm: float | None = None
+    """L of the patient's middle at the target; None where it is not known."""
     body_source: str = "automatic"
     """``"automatic"`` or ``"structure:NAME"``."""
     imaged: Mask | None = None

@@ -44,6 +44,8 @@ class Finding:
         Where on the needle the measured value occurs.
     note : str
         A sentence for people: why it is unknown, what was assumed.
+    wanted : float or None
+        A soft limit beyond ``required``: less than this is no more than a caution.
     """
 
     constraint: str
@@ -54,6 +56,7 @@ class Finding:
     verdict: Verdict
     where_lps_mm: tuple[float, float, float] | None = None
     note: str = ""
+    wanted: float | None = None
 
 
 def verdict_of_margin(measured: float, required: float, *, caution_band: float = 0.0) -> Verdict:

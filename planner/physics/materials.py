@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from planner.errors import ConfigError
 from planner.model.mr import Material
-from planner.model.protocol import Evidenced
+from planner.model.protocol_rules import Evidenced
 from planner.toml_file import read_toml, validated
 
 MATERIALS_FILE = Path(__file__).parent / "materials.toml"

@@ -1,6 +1,6 @@
 """What each procedure asks of a path, and the needles there are: data files, checked."""
 
-from planner.protocols.describing import EVIDENCE_LEGEND, describe_protocol
+from planner.protocols.describing import EVIDENCE_LEGEND, describe_protocol, procedure_list
 from planner.protocols.loading import (
     ProtocolRecord,
     list_protocols,
@@ -19,5 +19,6 @@ __all__ = [
     "named_needle",
     "needle_catalogue",
     "parse_needle",
+    "procedure_list",
     "read_protocol",
 ]

@@ -1,4 +1,4 @@
-"""Procedure files: found by id or path, checked, turned into a Protocol."""
+"""Procedure files: found by id or path, and checked."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import ConfigError
-from planner.model import BoneRule, CostWeights, Evidenced, MarginRule, Protocol
+from planner.model import Protocol
+from planner.protocols.building import protocol_of
+from planner.protocols.merging import read_merged
 from planner.protocols.needles import parse_needle
-from planner.protocols.schema import AngleEntry, EvidencedEntry, ProtocolFile
-from planner.toml_file import close_match, read_toml, validated
+from planner.protocols.schema import ProtocolFile
+from planner.toml_file import close_match, validated
 
 DATA_DIR = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolRecord:
-    """A procedure file as it was read: where, what it holds, and its SHA-256."""
+    """A procedure file as it was read: where, what it holds, its SHA-256, its parents."""
 
     path: Path
     content: ProtocolFile
     sha256: str
+    parents: tuple[str, ...] = ()
 
 
 def list_protocols(user_dir: Path | None = None) -> tuple[str, ...]:
@@ -44,20 +47,22 @@ def load_protocol(id_or_path: str | Path, user_dir: Path | None = None) -> Proto
     Returns
     -------
     Protocol
-        With the SHA-256 of the file, which tells an edited copy from the original.
+        With the SHA-256 of its content, that of the files it inherits from
+        included, which tells an edited copy from the original.
 
     Raises
     ------
     ConfigError
         If there is no such procedure, or its file is not valid.
     """
-    return _protocol(read_protocol(id_or_path, user_dir))
+    record = read_protocol(id_or_path, user_dir)
+    return protocol_of(record.content, record.sha256)
 
 
 def read_protocol(id_or_path: str | Path, user_dir: Path | None = None) -> ProtocolRecord:
     """The checked content of a procedure file; see ``load_protocol``."""
     path = _path_of(id_or_path, user_dir)
-    file = read_toml(path, kind="procedure file")
+    file = read_merged(path, None if user_dir is None else _checked(user_dir), DATA_DIR)
     content = validated(ProtocolFile, file.data, where=str(path))
     if content.id != path.stem:
         raise ConfigError(
@@ -71,7 +76,7 @@ def read_protocol(id_or_path: str | Path, user_dir: Path | None = None) -> Proto
             parse_needle(name)
         except ConfigError as error:
             raise ConfigError(f"'needles': {error}", where=str(path)) from error
-    return ProtocolRecord(path=path, content=content, sha256=file.sha256)
+    return ProtocolRecord(path=path, content=content, sha256=file.sha256, parents=file.parents)
 
 
 def _path_of(id_or_path: str | Path, user_dir: Path | None) -> Path:
@@ -89,63 +94,3 @@ def _checked(user_dir: Path) -> Path:
     if not user_dir.is_dir():
         raise ConfigError("the folder of your own procedures does not exist", where=str(user_dir))
     return user_dir
-
-
-def _protocol(record: ProtocolRecord) -> Protocol:
-    content = record.content
-    approach = content.approach
-    weights = content.weights
-    bone_margin = _evidenced(content.bone.margin_mm)
-    margins = [
-        MarginRule(structure_class=name, margin=_evidenced(entry), required=entry.required)
-        for name, entry in content.margins_mm.items()
-    ]
-    margins.append(
-        MarginRule(structure_class="bone", margin=bone_margin, required=content.bone.required)
-    )
-    return Protocol(
-        id=content.id,
-        title=content.title,
-        needles=content.needles,
-        tolerance=_evidenced(content.target_tolerance_mm),
-        throw=_evidenced(content.throw_mm),
-        bone=BoneRule(content.bone.rule),
-        bone_margin=bone_margin,
-        default_margin=_evidenced(content.default_margin_mm),
-        implant_margin=_evidenced(content.implant_margin_mm),
-        margins=tuple(margins),
-        max_skin_angle=_evidenced(approach.max_skin_angle_deg),
-        min_length=_evidenced(content.min_length_mm),
-        clear_at=_evidenced(content.clear_at_mm),
-        caution_band=_evidenced(content.caution_band_mm),
-        weights=CostWeights(
-            clearance=weights.clearance,
-            length=weights.length,
-            approach=weights.approach,
-            skin_incidence=weights.skin_incidence,
-        ),
-        axial_deg=_triple(approach.axial_deg),
-        craniocaudal_deg=_triple(approach.craniocaudal_deg),
-        approach_side=approach.side,
-        approach_evidence=_approach_evidence(approach.axial_deg, approach.craniocaudal_deg),
-        sources=content.sources,
-        not_checked=content.not_checked,
-        sha256=record.sha256,
-    )
-
-
-def _evidenced(entry: EvidencedEntry) -> Evidenced:
-    return Evidenced(value=entry.value, evidence=entry.evidence)
-
-
-def _triple(angle: AngleEntry | None) -> tuple[float, float, float] | None:
-    return None if angle is None else (angle.min, angle.preferred, angle.max)
-
-
-def _approach_evidence(axial: AngleEntry | None, craniocaudal: AngleEntry | None) -> str:
-    parts = []
-    if axial is not None:
-        parts.append(f"axial {axial.evidence}")
-    if craniocaudal is not None:
-        parts.append(f"craniocaudal {craniocaudal.evidence}")
-    return "; ".join(parts)

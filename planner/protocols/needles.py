@@ -8,7 +8,7 @@ from pathlib import Path
 
 from planner.errors import ConfigError
 from planner.model import Needle
-from planner.protocols.schema import NeedleCatalogue, OwnNeedles
+from planner.protocols.needle_schema import NeedleCatalogue, OwnNeedles, ToolEntry
 from planner.toml_file import read_toml, validated
 
 CATALOGUE_FILE = Path(__file__).parent / "needles.toml"
@@ -22,9 +22,10 @@ _NAME = re.compile(
 def parse_needle(name: str) -> Needle:
     """The needle called ``GAUGE-LENGTH_MM[:MATERIAL]``, for example ``"22G-90"``.
 
-    The length may be any whole number from 10 to 400 mm; one that is not in the
-    catalogue is remarked on in the needle's evidence. Nothing is thrown: the
-    procedure or the user says so.
+    Or a tool of the catalogue by its own name, such as ``"drill-3.0-150"`` or
+    ``"cryo-17G-175"``. The length of a needle may be any whole number from 10 to 400 mm;
+    one that is not in the catalogue is remarked on in the needle's evidence. Nothing is
+    thrown: the procedure or the user says so.
 
     Parameters
     ----------
@@ -54,6 +55,10 @@ def parse_needle(name: str) -> Needle:
     planner.errors.ConfigError: needle '7G-90': gauge 7G is not in the catalogue; ...
     """
     catalogue = needle_catalogue()
+    tool_name, _, tool_material = (part.strip() for part in name.partition(":"))
+    for known, tool in catalogue.tools.items():
+        if known.casefold() == tool_name.casefold():
+            return _tool(known, tool, tool_material.lower())
     match = _NAME.fullmatch(name)
     if match is None:
         raise ConfigError(
@@ -90,6 +95,19 @@ def parse_needle(name: str) -> Needle:
         outer_diameter_mm=entry.outer_diameter_mm,
         length_mm=float(length_mm),
         material=material,
+        evidence=evidence,
+    )
+
+
+def _tool(name: str, entry: ToolEntry, material: str) -> Needle:
+    evidence = entry.evidence
+    if not material:
+        evidence += f"; material {entry.material}: check the label"
+    return Needle(
+        name=f"{name}:{material}" if material else name,
+        outer_diameter_mm=entry.outer_diameter_mm,
+        length_mm=entry.length_mm,
+        material=material or entry.material,
         evidence=evidence,
     )
 
@@ -154,4 +172,4 @@ def needle_catalogue() -> NeedleCatalogue:
 
 def _offer(catalogue: NeedleCatalogue) -> str:
     rows = (f"{gauge} ({e.outer_diameter_mm:.2f} mm)" for gauge, e in catalogue.gauges.items())
-    return "Gauges: " + ", ".join(rows) + "."
+    return f"Gauges: {', '.join(rows)}. Tools: {', '.join(catalogue.tools)}."

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 from planner.errors import PlannerWarning
 from planner.model import PlanResult
 from planner.progress import ProgressCallback, no_progress
-from planner.report.files import make_folder, write_png
+from planner.report.files import make_folder, png_bytes, write_png
+from planner.report.html_parts import Picture
 from planner.report.mr_figure import metal_figure, metal_pictures
 from planner.report.panel import panel_figure
 from planner.report.panel_view import panel_scene
 from planner.report.skin_view import skin_figures
 
 STAGE = "figures"
+
+
+def path_pictures(result: PlanResult, *, top: int, without: Collection[str] = ()) -> list[Picture]:
+    """Panels of the first paths as pictures, but for those whose names are given.
+
+    Beside metal the picture of the field is left out: it needs the field, which is known
+    only while planning.
+    """
+    scene = panel_scene(result)
+    return [
+        Picture(name=name, content=png_bytes(panel_figure(scene, path)))
+        for path in result.trajectories[: max(top, 0)]
+        if (name := f"path_{path.rank:02d}") not in without
+    ]
 
 
 def write_figures(

@@ -21,6 +21,13 @@ def write_png(figure: Any, path: Path) -> Path:
     OutputError
         If the folder cannot be made or the file cannot be written.
     """
+    content = png_bytes(figure)
+    make_folder(path.parent)
+    return write_bytes_atomic(path, content)
+
+
+def png_bytes(figure: Any) -> bytes:
+    """A matplotlib figure as PNG, at its own size."""
     stream = io.BytesIO()
     with mpl.rc_context(MATPLOTLIB_STYLE):
         figure.savefig(
@@ -29,8 +36,7 @@ def write_png(figure: Any, path: Path) -> Path:
             dpi=figure.dpi,
             metadata={"Software": "needle-planner", "Comment": BANNER},
         )
-    make_folder(path.parent)
-    return write_bytes_atomic(path, stream.getvalue())
+    return stream.getvalue()
 
 
 def make_folder(folder: Path) -> None:

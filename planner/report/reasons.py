@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from planner.model import Finding, PlanResult, StructureRole, Trajectory, Verdict
+from planner.model import Finding, PlanResult, Trajectory, Verdict
+from planner.model.requirements import missing_rules
 from planner.report.style import plain, shortened
-from planner.report.wording import clearance_text, compared, finding_text, listed
+from planner.report.wording import clearance_text, compared, finding_text, limit_text, listed
 
 ORDER = (Verdict.UNKNOWN, Verdict.FAIL, Verdict.CAUTION)
 """What is not known comes first: a broken limit can be seen in a picture, this cannot."""
@@ -78,10 +79,7 @@ def unknown_reasons(result: PlanResult) -> list[Reason]:
 
 
 def _missing_classes(result: PlanResult) -> list[str]:
-    given = {s.structure_class for s in result.structures.structures if s.role.is_obstacle}
-    given |= {"bone"} if result.structures.with_role(StructureRole.BONE) else set()
-    rules = result.protocol.margins
-    return [r.structure_class for r in rules if r.required and r.structure_class not in given]
+    return [rule.label for rule in missing_rules(result.protocol, result.structures)]
 
 
 def _kind(finding: Finding) -> tuple[object, ...]:
@@ -90,7 +88,8 @@ def _kind(finding: Finding) -> tuple[object, ...]:
     if finding.constraint == _MISSING or (finding.constraint == _COVERAGE):
         return (*same, finding.structure is None)
     if _is_clearance(finding):
-        return (finding.verdict, finding.constraint if finding.constraint in _MR else "clearance")
+        what = finding.constraint if finding.constraint in _MR else "clearance"
+        return (finding.verdict, what, _is_below_soft(finding))
     # Of a kind that has no sentence of its own here, only findings alike but for the structure.
     return (*same, finding.measured, finding.required, finding.note)
 
@@ -98,6 +97,13 @@ def _kind(finding: Finding) -> tuple[object, ...]:
 def _is_clearance(finding: Finding) -> bool:
     is_measured = finding.measured is not None and finding.required is not None
     return is_measured and finding.structure is not None and finding.unit == "mm"
+
+
+def _is_below_soft(finding: Finding) -> bool:
+    """Whether it is the soft margin alone that is not kept."""
+    if finding.verdict is not Verdict.CAUTION or finding.wanted is None:
+        return False
+    return finding.measured is not None and finding.measured < finding.wanted
 
 
 def _sentence(group: Sequence[Finding]) -> str:
@@ -142,11 +148,15 @@ def _clearances_text(group: Sequence[Finding]) -> str:
     least: dict[str, Finding] = {}
     for finding in ranked:
         least.setdefault(finding.structure or "?", finding)
+    is_soft = _is_below_soft(group[0])
     texts = [
         f"{_name(name)} {clearance_text(f.measured, f.required)}"
+        + (f", {limit_text(f.wanted)} wanted" if is_soft else "")
         for name, f in least.items()
         if f.measured is not None and f.required is not None
     ]
+    if is_soft:
+        return f"nearer than the soft margin to {listed(texts, NAMES_SHOWN)}"
     what = (
         _MR.get(group[0].constraint)
         or {

@@ -19,6 +19,9 @@ WHOLE_IMAGE_TOL_MM = 0.02
 """Two headers of one grid agree to this: both round their numbers."""
 
 
+SHAFT_CLEARANCE = "shaft_clearance"
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NeedleAxis:
     """One needle axis, LPS mm: entry, tip, and the end of the throw."""
@@ -43,6 +46,8 @@ def check_clearances(
         clearance, finding = _clearance(axis, obstacle, needle, cache)
         clearances.append(clearance)
         findings.append(finding)
+        if obstacle.shaft_mm is not None:
+            findings.append(_shaft_finding(axis, obstacle, needle, cache))
     return tuple(clearances), tuple(findings)
 
 
@@ -71,8 +76,32 @@ def _clearance(
         verdict=verdict,
         where_lps_mm=(float(on_needle[0]), float(on_needle[1]), float(on_needle[2])),
         note=f"margin evidence: {obstacle.evidence}",
+        wanted=obstacle.soft_mm,
     )
     return clearance, finding
+
+
+def _shaft_finding(
+    axis: NeedleAxis, obstacle: Obstacle, needle: Needle, cache: FieldCache
+) -> Finding:
+    """The usual margin, kept by all but the last stretch before the tip."""
+    needed_mm = obstacle.shaft_mm or 0.0
+    share = max(0.0, 1.0 - obstacle.terminal_mm / axis.length_mm)
+    end = axis.entry_lps_mm + share * (axis.tip_lps_mm - axis.entry_lps_mm)
+    index = cache.index(obstacle.name, obstacle.structure.mask)
+    found = index.closest_approach(axis.entry_lps_mm, end)
+    exact_mm = float(found.distance_mm[0]) - needle.radius_mm
+    where = found.on_axis_lps_mm[0]
+    return Finding(
+        constraint=SHAFT_CLEARANCE,
+        structure=obstacle.name,
+        measured=float(floor_to_hundredth(exact_mm)),
+        required=needed_mm,
+        unit="mm",
+        verdict=verdict_of_margin(exact_mm, needed_mm, caution_band=obstacle.caution_mm),
+        where_lps_mm=(float(where[0]), float(where[1]), float(where[2])),
+        note=f"of the needle up to {obstacle.terminal_mm:g} mm before its tip",
+    )
 
 
 def check_bone_crossing(
@@ -103,13 +132,13 @@ def check_axis(
 ) -> tuple[Finding, ...]:
     """Length and skin angle against their limits."""
     length = axis.length_mm
-    reach = needle.length_mm - length
+    reach = needle.length_mm - protocol.length_reserve.value - length
     return (
         Finding(
             constraint="length",
             structure=None,
             measured=round(length, 2),
-            required=needle.length_mm,
+            required=needle.length_mm - protocol.length_reserve.value,
             unit="mm",
             verdict=Verdict.worst(
                 [
@@ -117,7 +146,8 @@ def check_axis(
                     verdict_of_margin(length, protocol.min_length.value),
                 ]
             ),
-            note=f"at least {protocol.min_length.value:g} mm, at most the needle's length",
+            note=f"at least {protocol.min_length.value:g} mm, at most the needle's length"
+            f" less {protocol.length_reserve.value:g} mm",
         ),
         Finding(
             constraint="skin_angle",
@@ -165,7 +195,7 @@ def check_coverage(
                     constraint="coverage",
                     structure=obstacle.name,
                     measured=None,
-                    required=obstacle.required_mm,
+                    required=obstacle.reach_mm,
                     unit="mm",
                     verdict=Verdict.UNKNOWN,
                     note="its mask was drawn on an image that does not cover the path "
@@ -175,7 +205,7 @@ def check_coverage(
     room = max(float(cut_faces.room_of_paths_mm(ends[:1], ends[1:])[0]), 0.0)
     to_face = float(cut_faces.room_mm(ends, every_face=True).min())
     is_whole = to_face >= needle.radius_mm
-    short = [o for o in obstacles.obstacles if not (room >= o.required_mm + needle.radius_mm)]
+    short = [o for o in obstacles.obstacles if not (room >= o.reach_mm + needle.radius_mm)]
     if short or not is_whole or not (room >= needle.radius_mm):
         names = ", ".join(o.name for o in short)
         hidden = f"; beyond it could lie: {names}" if names else ""
@@ -184,7 +214,7 @@ def check_coverage(
                 constraint="coverage",
                 structure=None,
                 measured=round(room if is_whole else max(min(room, to_face), 0.0), 2),
-                required=max((o.required_mm for o in short), default=0.0),
+                required=max((o.reach_mm for o in short), default=0.0),
                 unit="mm",
                 verdict=Verdict.UNKNOWN,
                 note=f"the image ends this near to the path{hidden}",
@@ -204,7 +234,7 @@ def covered(
     source, image = obstacle.structure.source.grid, obstacle.structure.mask.grid
     if bool(source.contains(image.corners_lps_mm(), inset_mm=-WHOLE_IMAGE_TOL_MM).all()):
         return np.ones(entries_lps_mm.shape[0], dtype=bool)
-    inset = obstacle.required_mm + radius_mm
+    inset = obstacle.reach_mm + radius_mm
     return np.asarray(
         source.contains(entries_lps_mm, inset_mm=inset)
         & source.contains(ends_lps_mm, inset_mm=inset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,11 @@ class AxisBatch:
         fraction = np.minimum(slack_mm / self.length_mm[active], 1.0)[:, None]
         return np.asarray(entry + fraction * (self.tip_axes_mm[active] - entry))
 
+    def terminal_axes_mm(self, terminal_mm: float) -> FloatArray:
+        """Where the last stretch before the tip begins; the entry where it is all, (n, 3)."""
+        share = np.maximum(0.0, 1.0 - terminal_mm / np.maximum(self.length_mm, 1e-12))[:, None]
+        return np.asarray(self.entry_axes_mm + share * (self.tip_axes_mm - self.entry_axes_mm))
+
     def shaft_axes_mm(
         self, needle: Needle, start_mm: float, active: NDArray[np.int64]
     ) -> tuple[FloatArray, FloatArray]:
@@ -59,6 +65,18 @@ class AxisBatch:
         outside = np.maximum(needle.length_mm - length, 0.0)
         start = entry + per_mm * np.minimum(start_mm, outside)[:, None]
         return start, np.asarray(entry + per_mm * outside[:, None])
+
+
+def joined(batches: Sequence[AxisBatch]) -> AxisBatch:
+    """Several batches as one, in order."""
+    if len(batches) == 1:
+        return batches[0]
+    return AxisBatch(
+        **{
+            name: np.concatenate([getattr(batch, name) for batch in batches])
+            for name in AxisBatch.__dataclass_fields__
+        }
+    )
 
 
 def coherent_order(points_axes_mm: FloatArray) -> NDArray[np.int64]:

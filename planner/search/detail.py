@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from planner.search.batch import AxisBatch
 from planner.search.cost import NEEDLE_ARTEFACT, axis_cost_terms, clearance_cost, total_cost
 from planner.search.limits import skin_angle_deg
 from planner.search.mr_physics import MrPhysics
+from planner.search.way import Way
 from planner.search.words import entry_words
 
 
@@ -34,6 +35,7 @@ class DetailContext:
     """What does not change between the trajectories of one plan."""
 
     protocol: Protocol
+    way: Way
     needle: Needle
     obstacles: Obstacles
     cache: FieldCache
@@ -60,13 +62,15 @@ def detailed_trajectory(
         axis, context.obstacles, context.needle, context.cache
     )
     angles = _angles(axis, skin_deg, context.physics.b0_direction_lps)
-    physics = context.physics.path(axis, context.target, clearances, angles.b0_deg)
+    target = replace(context.target, point_lps_mm=axis.tip_lps_mm)
+    physics = context.physics.path(axis, target, clearances, angles.b0_deg)
     findings = (
         *clearance_findings,
         *check_axis(axis, context.needle, context.protocol, skin_deg),
         check_inside_body(axis, context.grid, context.body),
         *check_bone_crossing(axis, context.obstacles, context.cache),
         *check_coverage(axis, context.obstacles, context.needle, context.cut_faces),
+        *context.way.path_findings(axis),
         *context.obstacles.missing,
         *context.obstacles.doubts,
         *physics.findings,
@@ -79,6 +83,9 @@ def detailed_trajectory(
     artefact = context.physics.artefact_cost(one.direction_lps, context.target.tolerance_mm)
     if artefact is not None:
         terms[NEEDLE_ARTEFACT] = float(artefact[0])
+    terms |= {
+        name: float(v[0]) for name, v in context.way.cost_terms(one, np.zeros(1, np.int64)).items()
+    }
     length = axis.length_mm
     return Trajectory(
         rank=0,

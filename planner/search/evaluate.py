@@ -14,23 +14,16 @@ from numpy.typing import NDArray
 
 from planner.geometry.frames import FloatArray
 from planner.geometry.trace import TraceTarget
-from planner.geometry.walk import BodyWalker
 from planner.model import Needle
 from planner.progress import ProgressCallback
-from planner.safety.checks import skin_slack_mm
 from planner.safety.obstacles import Obstacle
 from planner.search.batch import AxisBatch
 from planner.search.cost import clearance_cost
+from planner.search.gates import Gate
 from planner.search.limits import Limit
 
 _PILOT = 512
 """Candidates, evenly spread, on which the obstacles are put in order of how many they reject."""
-_SHAFT_START_MM = 5.0
-"""The needle outside the skin is checked from here on: nearer, the voxels of the
-entry's own skin are grazed by any oblique needle."""
-
-OUTSIDE_BODY = "outside_body"
-SHAFT = "shaft_blocked"
 BONE = "bone"
 
 
@@ -61,9 +54,20 @@ class TracedObstacle:
             enough + radius_mm,
             active,
         )
+        if self.obstacle.shaft_mm is not None:
+            traced = np.where(self._shaft_is_clear(batch, radius_mm, active), traced, -1.0)
         # The bound is at least what is required; subtracting may round it to a hair below.
         clearance = np.maximum(traced - radius_mm, self.obstacle.required_mm)
         return np.where(traced < 0.0, -np.inf, clearance)
+
+    def _shaft_is_clear(
+        self, batch: AxisBatch, radius_mm: float, active: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Whether all but the last stretch keeps the larger margin, (m,)."""
+        needed = (self.obstacle.shaft_mm or 0.0) + radius_mm
+        ends = batch.terminal_axes_mm(self.obstacle.terminal_mm)
+        traced = self.target.trace(ends, batch.entry_axes_mm, needed, needed, active)
+        return np.asarray(traced >= 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -94,7 +98,7 @@ def evaluate(
     batch: AxisBatch,
     limits: tuple[Limit, ...],
     obstacles: tuple[TracedObstacle, ...],
-    body: BodyWalker,
+    gates: tuple[Gate, ...],
     needle: Needle,
     progress: ProgressCallback,
 ) -> Evaluation:
@@ -111,8 +115,8 @@ def evaluate(
         bound = item.bounds(batch, needle.radius_mm, found.active, enough)
         room.take(item.obstacle, found.active, bound)
         found.reject(item.obstacle.constraint, ~(bound >= item.obstacle.required_mm))
-    found.reject(OUTSIDE_BODY, ~path_is_in_body(batch, body, found.active))
-    found.reject(SHAFT, ~shaft_is_free(batch, body, needle, found.active))
+    for gate in gates:
+        found.reject(gate.constraint, ~gate.passes(batch, found.active))
     progress("tracing paths", 1.0)
     survivors = found.active
     return Evaluation(
@@ -122,23 +126,6 @@ def evaluate(
         least_clearance_mm=room.least_mm[survivors],
         is_tight=room.is_tight[survivors],
     )
-
-
-def path_is_in_body(
-    batch: AxisBatch, body: BodyWalker, active: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Whether each path lies in the body from just beneath the skin to its end, shape (m,)."""
-    beneath = batch.beneath_skin_axes_mm(skin_slack_mm(body.grid), active)
-    return body.stays_inside(batch.end_axes_mm[active], beneath, np.arange(active.size))
-
-
-def shaft_is_free(
-    batch: AxisBatch, body: BodyWalker, needle: Needle, active: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Whether the needle outside the skin meets no other part of the body, shape (m,)."""
-    start, hub = batch.shaft_axes_mm(needle, _SHAFT_START_MM, active)
-    nothing_outside = needle.length_mm - batch.length_mm[active] <= _SHAFT_START_MM
-    return nothing_outside | body.stays_outside(start, hub, np.arange(active.size))
 
 
 class _Room:

@@ -13,22 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.geometry import Mask
+from planner.geometry.angles import needle_angles_deg
 from planner.geometry.clearance import floor_to_hundredth
 from planner.geometry.frames import FloatArray
-from planner.geometry.walk import BodyWalker
 from planner.model import Explanation, Needle, Protocol, StructureRole
 from planner.safety.fields import FieldCache
 from planner.safety.metal import MR_VOID
 from planner.safety.obstacles import CONTACT_MM, Obstacle
+from planner.safety.way_rules import WayRule
 from planner.search.batch import AxisBatch
-from planner.search.evaluate import (
-    BONE,
-    OUTSIDE_BODY,
-    SHAFT,
-    TracedObstacle,
-    path_is_in_body,
-    shaft_is_free,
-)
+from planner.search.evaluate import BONE, TracedObstacle
+from planner.search.gates import Gate, measured
 from planner.search.limits import BORE, IMAGE_END, Limit
 from planner.search.target_place import mixed_up_frames
 
@@ -47,7 +42,7 @@ class Question:
     limits: tuple[Limit, ...]
     traced: tuple[TracedObstacle, ...]
     cache: FieldCache
-    body: BodyWalker
+    gates: tuple[Gate, ...]
     body_mask: Mask
     needle: Needle
     protocol: Protocol
@@ -76,7 +71,7 @@ def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
         alone = np.flatnonzero(matrix[row] & (n_failed == 1))
         explanations.append(_explain(question, name, removed, alone))
     explanations.sort(key=lambda e: (e.opens_at is None, -e.n_only_this, -e.n_removed))
-    summary = _summary(names, matrix, n_failed)
+    summary = _summary(question, names, matrix, n_failed)
     return (*_target_at_fault(question, fails), summary, *explanations)
 
 
@@ -150,10 +145,8 @@ def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:
         bad = np.isneginf(item.bounds(question.batch, question.needle.radius_mm, everyone))
         name = item.obstacle.constraint
         fails[name] = fails[name] | bad if name in fails else bad
-    batch = question.batch
-    body = question.body
-    fails[OUTSIDE_BODY] = ~path_is_in_body(batch, body, everyone)
-    fails[SHAFT] = ~shaft_is_free(batch, body, question.needle, everyone)
+    for gate in question.gates:
+        fails[gate.constraint] = ~gate.passes(question.batch, everyone)
     return fails
 
 
@@ -166,17 +159,39 @@ def _explain(question: Question, name: str, removed: int, alone: NDArray[np.int6
             return _explain_clearance(question, item.obstacle, removed, alone)
     if name == BONE:
         return _explain_bone(removed, alone)
-    what = {
-        OUTSIDE_BODY: "would leave the imaged body on the way",
-        SHAFT: "would have the needle's outer part meet the body",
-    }[name]
+    gate = next(gate for gate in question.gates if gate.constraint == name)
+    return _explain_gate(question, gate, removed, alone)
+
+
+def _explain_gate(
+    question: Question, gate: Gate, removed: int, alone: NDArray[np.int64]
+) -> Explanation:
+    text = f"'{gate.constraint}': {_paths(removed)} {gate.what}; {_alone(alone)}"
+    current = opens_at = None
+    if gate.rule is not None and alone.size:
+        missed = gate.rule.shortfall(measured(gate.rule, question.batch, alone))
+        if np.isfinite(missed).any():
+            text += _wider(gate.rule, float(np.nanmin(missed)))
+            current, opens_at = 0.0, _tenth_up(float(np.nanmin(missed)))
     return Explanation(
-        code=f"removed:{name}",
-        message=f"'{name}': {_paths(removed)} {what}; {_alone(alone)}.",
-        constraint=name,
+        code=f"removed:{gate.constraint}",
+        message=text + ".",
+        constraint=gate.constraint,
         n_removed=removed,
         n_only_this=int(alone.size),
+        current=current,
+        opens_at=opens_at,
+        unit="" if gate.rule is None else gate.rule.unit,
     )
+
+
+def _wider(rule: WayRule, least: float) -> str:
+    unit = "°" if rule.unit == "degrees" else f" {rule.unit}"
+    return f": a limit wider by {_tenth_up(least):g}{unit} would open a path"
+
+
+def _tenth_up(value: float) -> float:
+    return float(np.ceil(value * 10.0) / 10.0)
 
 
 def _explain_limit(
@@ -187,7 +202,7 @@ def _explain_limit(
         return _explain_image_end(question, removed, alone)
     shortfall = limit.shortfall[alone]
     shortfall = shortfall[np.isfinite(shortfall)]
-    least = float(np.ceil(shortfall.min() * 10.0) / 10.0) if shortfall.size else None
+    least = _tenth_up(float(shortfall.min())) if shortfall.size else None
     change = {
         "length": ("a needle {x:g} mm longer would open a path", question.needle.length_mm),
         "approach": ("an allowed approach wider by {x:g}° would open a path", 0.0),
@@ -203,6 +218,11 @@ def _explain_limit(
         words, current = change[name]
         opens_at = current + least
         text += ": " + words.format(x=least)
+        if name == "approach":
+            text += _tilt_text(question, alone, limit.shortfall[alone], least)
+    elif least is not None and limit.rule is not None:
+        text += _wider(limit.rule, least)
+        current, opens_at = 0.0, least
     return Explanation(
         code=f"removed:{name}",
         message=text + ".",
@@ -213,6 +233,22 @@ def _explain_limit(
         opens_at=opens_at,
         unit=limit.unit,
     )
+
+
+def _tilt_text(
+    question: Question, alone: NDArray[np.int64], shortfall: FloatArray, least: float
+) -> str:
+    """Which way the paths lie that the approach alone refuses, and how many within a degree."""
+    allowed = question.protocol.craniocaudal_deg
+    near = alone[shortfall <= least + 1.0]
+    paths = f"{near.size:,} path{'s' if near.size > 1 else ''} within {least + 1.0:g}°"
+    if allowed is None:
+        return f" ({paths})"
+    angles = needle_angles_deg(question.batch.entry_lps_mm[near], question.batch.tip_lps_mm[near])
+    tilt = np.median(angles.craniocaudal_deg)
+    if tilt < allowed[0]:
+        return f" ({paths}, tilted more caudal)"
+    return f" ({paths}, tilted more cranial)" if tilt > allowed[2] else f" ({paths})"
 
 
 def _explain_image_end(question: Question, removed: int, alone: NDArray[np.int64]) -> Explanation:
@@ -234,15 +270,16 @@ def _explain_image_end(question: Question, removed: int, alone: NDArray[np.int64
 def _explain_clearance(
     question: Question, obstacle: Obstacle, removed: int, alone: NDArray[np.int64]
 ) -> Explanation:
-    best = _largest_clearance_mm(question, obstacle, alone) if alone.size else None
+    is_plain = obstacle.shaft_mm is None
+    best = _largest_clearance_mm(question, obstacle, alone) if alone.size and is_plain else None
     opens_at = best if best is not None and best >= CONTACT_MM else None
     text = (
-        f"'{obstacle.name}' (margin {obstacle.required_mm:g} mm) removes {_paths(removed)}; "
+        f"'{obstacle.name}' (margin {_margin_text(obstacle)}) removes {_paths(removed)}; "
         f"{_alone(alone)}"
     )
     if opens_at is not None:
         text += f": its margin from {obstacle.required_mm:g} to {opens_at:.2f} mm would open a path"
-    elif alone.size:
+    elif alone.size and is_plain:
         text += ", but all of those touch it: no margin would open a path"
     return Explanation(
         code=f"removed:{obstacle.constraint}",
@@ -254,6 +291,13 @@ def _explain_clearance(
         opens_at=opens_at,
         unit="mm",
     )
+
+
+def _margin_text(obstacle: Obstacle) -> str:
+    if obstacle.shaft_mm is None:
+        return f"{obstacle.required_mm:g} mm"
+    last = f"{obstacle.required_mm:g} mm over the last {obstacle.terminal_mm:g} mm"
+    return f"{obstacle.shaft_mm:g} mm, {last}"
 
 
 def _largest_clearance_mm(
@@ -302,11 +346,19 @@ def _alone(alone: NDArray[np.int64]) -> str:
 
 
 def _summary(
-    names: list[str], matrix: NDArray[np.bool_], n_failed: NDArray[np.int64]
+    question: Question,
+    names: list[str],
+    matrix: NDArray[np.bool_],
+    n_failed: NDArray[np.int64],
 ) -> Explanation:
     n = matrix.shape[1]
     share = sorted(zip(matrix.mean(axis=1), names, strict=True), reverse=True)
-    parts = ", ".join(f"{name} {100 * part:.0f} %" for part, name in share[:4] if part > 0)
+    bones = _bones_text(question) if BONE in names else ""
+    parts = ", ".join(
+        f"{name.removeprefix('clearance:')} {100 * part:.0f} %{bones if name == BONE else ''}"
+        for part, name in share[:4]
+        if part > 0
+    )
     text = f"None of {n:,} candidate paths is feasible. Share that each constraint blocks: {parts}."
     if n_failed.min() > 1:
         nearest = matrix[:, n_failed == n_failed.min()]
@@ -318,6 +370,19 @@ def _summary(
             f"{n_failed.min()} constraints at once ({together})."
         )
     return Explanation(code="nothing_feasible", message=text, n_removed=n)
+
+
+def _bones_text(question: Question) -> str:
+    """Which bones block how much, the three that block most."""
+    radius, everyone = question.needle.radius_mm, np.arange(len(question.batch))
+    share = {
+        item.obstacle.name: float(np.isneginf(item.bounds(question.batch, radius, everyone)).mean())
+        for item in question.traced
+        if item.obstacle.constraint == BONE
+    }
+    most = sorted(share.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
+    told = ", ".join(f"{name} {100 * part:.0f} %" for name, part in most if part > 0)
+    return f" ({told})" if len(share) > 1 and told else ""
 
 
 def _no_skin(question: Question) -> Explanation:

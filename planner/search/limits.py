@@ -15,7 +15,9 @@ from planner.geometry.frames import FloatArray
 from planner.model import Needle, Protocol
 from planner.model.mr_results import Bore
 from planner.physics.bore import bore_room_mm
+from planner.safety.way_rules import WayRule
 from planner.search.batch import AxisBatch
+from planner.search.gates import measured
 
 TABLE_FACING_COSINE = 0.5
 """Skin that faces the table to within 60 degrees lies on it."""
@@ -39,6 +41,7 @@ class Limit:
     ok: NDArray[np.bool_]
     shortfall: FloatArray
     unit: str
+    rule: WayRule | None = None
 
 
 def axis_limits(
@@ -50,6 +53,7 @@ def axis_limits(
     forbidden: NDArray[np.bool_] | None,
     is_image_end: NDArray[np.bool_] | None = None,
     bore: Bore | None = None,
+    rules: tuple[WayRule, ...] = (),
 ) -> tuple[Limit, ...]:
     """All limits of the axis, in the order in which they are reported."""
     skin = np.ones(len(batch), dtype=bool) if is_image_end is None else ~is_image_end
@@ -65,7 +69,19 @@ def axis_limits(
         limits.append(_never("forbidden_entry", forbidden))
     if bore is not None and bore.centre_lp_mm is not None:
         limits.append(_bore(batch, needle, bore))
+    limits += [_of_rule(rule, batch) for rule in rules if rule.is_hard and rule.is_quick]
     return tuple(limits)
+
+
+def _of_rule(rule: WayRule, batch: AxisBatch) -> Limit:
+    values = measured(rule, batch, np.arange(len(batch)))
+    return Limit(
+        constraint=rule.constraint,
+        ok=rule.ok(values),
+        shortfall=rule.shortfall(values),
+        unit=rule.unit,
+        rule=rule,
+    )
 
 
 def _never(constraint: str, is_bad: NDArray[np.bool_]) -> Limit:
@@ -118,11 +134,12 @@ def _angle_ranges(
 
 
 def _length(batch: AxisBatch, protocol: Protocol, needle: Needle) -> Limit:
-    too_long = batch.length_mm - needle.length_mm
+    longest = needle.length_mm - protocol.length_reserve.value
+    too_long = batch.length_mm - longest
     too_short = protocol.min_length.value - batch.length_mm
     return Limit(
         constraint="length",
-        ok=(batch.length_mm <= needle.length_mm) & (batch.length_mm >= protocol.min_length.value),
+        ok=(batch.length_mm <= longest) & (batch.length_mm >= protocol.min_length.value),
         shortfall=np.maximum(np.maximum(too_long, 0.0), np.where(too_short > 0, np.inf, 0.0)),
         unit="mm",
     )

@@ -15,6 +15,7 @@ from planner.search.cost import NEEDLE_ARTEFACT, axis_cost_terms, total_cost
 from planner.search.detail import DetailContext, detailed_trajectory
 from planner.search.evaluate import Evaluation
 from planner.search.options import SearchOptions
+from planner.search.pairs import companion
 from planner.search.select import is_pareto_optimal, pick_diverse
 
 
@@ -28,6 +29,7 @@ def survivor_cost_terms(
     artefact = context.physics.artefact_cost(
         batch.direction_lps[found.survivors], context.target.tolerance_mm
     )
+    terms |= context.way.cost_terms(batch, found.survivors)
     return terms if artefact is None else {**terms, NEEDLE_ARTEFACT: artefact}
 
 
@@ -48,6 +50,7 @@ def ranked_trajectories(
     picked = pick_diverse(
         order, batch.entry_lps_mm[survivors], options.top, options.min_separation_mm
     )
+    picked += _second_needle(context, batch, survivors, order, picked)
     rows = np.stack(list(terms.values()), axis=1)
     detailed = [
         detailed_trajectory(
@@ -57,6 +60,21 @@ def ranked_trajectories(
     ]
     detailed.sort(key=lambda t: (t.verdict.severity, t.cost, t.candidate))
     return tuple(replace(t, rank=rank) for rank, t in enumerate(detailed, start=1))
+
+
+def _second_needle(
+    context: DetailContext,
+    batch: AxisBatch,
+    survivors: NDArray[np.int64],
+    order: NDArray[np.int64],
+    picked: list[int],
+) -> list[int]:
+    """The best path that may lie beside the first, unless it is shown already."""
+    rule = context.protocol.two_needles
+    if rule is None or not picked:
+        return []
+    other = companion(batch, survivors, order, picked[0], rule, context.needle.radius_mm)
+    return [] if other is None or other in picked else [other]
 
 
 def candidates_of(batch: AxisBatch, found: Evaluation, cost: FloatArray) -> Candidates:
@@ -86,7 +104,7 @@ def _expected_severity(
     severity = found.is_tight.astype(np.int64)
     entries, ends = batch.entry_lps_mm[survivors], batch.end_lps_mm[survivors]
     obstacles = context.obstacles.obstacles
-    widest = max((obstacle.required_mm for obstacle in obstacles), default=0.0) + radius
+    widest = max((obstacle.reach_mm for obstacle in obstacles), default=0.0) + radius
     faces = context.cut_faces
     to_face = np.minimum(
         faces.room_mm(entries, every_face=True), faces.room_mm(ends, every_face=True)

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from planner.errors import FrameMismatchError, OutsideVolumeError, TargetError
-from planner.geometry import ImageWarning, Mask, Volume
+from planner.geometry import ImageWarning, Volume
+from planner.geometry.frames import FloatArray
 from planner.geometry.threads import use_threads
 from planner.geometry.walk import BodyWalker
 from planner.model import (
@@ -19,16 +20,16 @@ from planner.model import (
     PlanResult,
     PlanWarning,
     Protocol,
-    StructureRole,
     StructureSet,
     Target,
+    TargetRegion,
     Verdict,
 )
 from planner.model.mr import MRAcquisition
 from planner.model.mr_results import Bore
 from planner.progress import ProgressCallback, no_progress
 from planner.safety import CutFaces, FieldCache, resolve_obstacles
-from planner.search.batch import AxisBatch, axis_batch, coherent_order
+from planner.safety.terminal import with_terminal
 from planner.search.choices import (
     check_names,
     chosen_needle,
@@ -39,13 +40,17 @@ from planner.search.cost import total_cost
 from planner.search.detail import DetailContext
 from planner.search.evaluate import TracedObstacle, evaluate
 from planner.search.explain import Question, explain_nothing_feasible
+from planner.search.gates import body_gates
 from planner.search.limits import axis_limits
-from planner.search.midline import Midline
+from planner.search.midline import IMAGE_CENTRE, Midline
 from planner.search.mr_physics import MrPhysics, known_acquisitions
+from planner.search.pairs import pairs_of, two_needle_warning
 from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
+from planner.search.skin_side import SkinSide
 from planner.search.target_place import mixed_up_frames
 from planner.search.timing import Stopwatch
-from planner.skin import BodyMask, SkinEntries, find_body, imaged_around, skin_entries
+from planner.search.tips import MOST_PAIRS, sampled_tips
+from planner.search.way import Way, way_to
 
 _REACH_FACTOR = 1.25
 """Skin up to a quarter beyond the needle's length is tried, so that an explanation
@@ -117,8 +122,9 @@ class PlanningSession:
         self._progress = progress or no_progress
         self._cache = FieldCache()
         self._clock = Stopwatch()
-        plain = resolve_obstacles(
-            self.structures, self.protocol, allow_bone=self.options.allow_bone
+        plain = with_terminal(
+            resolve_obstacles(self.structures, self.protocol, allow_bone=self.options.allow_bone),
+            self.protocol,
         )
         with self._clock.stage("mr"), use_threads(self.options.threads):
             self._progress("MR physics", 0.0)
@@ -134,27 +140,34 @@ class PlanningSession:
             self._progress("MR physics", 1.0)
         self._obstacles = self.physics.obstacles
         with self._clock.stage("body"):
-            self.body, self.body_source, self.imaged, found = self._find_body()
-        self._body_warnings = () if found is None else found.warnings
+            self._skin = SkinSide(
+                volume, self.structures, self.options, self._cache, self._progress
+            )
+        self.body, self.imaged = self._skin.body, self._skin.imaged
+        self.body_source = self._skin.source
         self._obstacles = replace(
-            self._obstacles,
-            doubts=(*self._obstacles.doubts, *(() if found is None else found.findings)),
+            self._obstacles, doubts=(*self._obstacles.doubts, *self._skin.findings)
         )
         self._cut_faces = CutFaces.of(self.body, self.imaged)
         self._walker = BodyWalker(self.body)
         self._midline = Midline(self.structures, self.body, self.imaged)
-        self._skin: SkinEntries | None = None
-        self._forbidden: NDArray[np.bool_] | None = None
 
     def plan(
-        self, target_lps_mm: ArrayLike, *, progress: ProgressCallback | None = None
+        self,
+        target_lps_mm: ArrayLike | None = None,
+        *,
+        region: TargetRegion | None = None,
+        progress: ProgressCallback | None = None,
     ) -> PlanResult:
         """Ranked needle paths to a target.
 
         Parameters
         ----------
-        target_lps_mm : array_like, shape (3,)
+        target_lps_mm : array_like, shape (3,), optional
             Where the tip is to be; LPS, mm.
+        region : TargetRegion, optional
+            Instead of a point: where the tip may be. Tip and entry are chosen together;
+            level and side of the region choose the procedure's angles.
         progress : callable, optional
             Called with (stage, fraction).
 
@@ -171,38 +184,47 @@ class PlanningSession:
             If the target lies outside the body.
         """
         progress = progress or self._progress
-        target = Target(
-            point_lps_mm=np.asarray(target_lps_mm, dtype=np.float64),
-            tolerance_mm=self.protocol.tolerance.value,
-        )
+        target = self._target(target_lps_mm, region)
         self._check_target(target)
         with use_threads(self.options.threads):
             return self._plan(target, progress)
 
     def _plan(self, target: Target, progress: ProgressCallback) -> PlanResult:
         clock = Stopwatch(self._clock.seconds)
+        with clock.stage("rules"):
+            midline = self._midline.at(target.point_lps_mm)
+            known = None if midline[1] == IMAGE_CENTRE else midline[0]
+            way = way_to(target, self.protocol, self.needle, self.structures, known)
+            tips = target.point_lps_mm[None]
+            if target.region is not None:
+                tips = sampled_tips(target.region, way.protocol)
         with clock.stage("skin"):
             progress("finding the skin", 0.0)
-            batch, forbidden, is_image_end = self._batch(target)
+            batch, forbidden, is_image_end = self._skin.candidates(
+                tips, self._reach_mm, self.needle.throw_mm, MOST_PAIRS
+            )
         with clock.stage("fields"):
-            traced = self._traced(target, progress)
+            traced = self._traced(target, tips, progress)
         with clock.stage("search"):
             limits = axis_limits(
                 batch,
-                self.protocol,
+                way.protocol,
                 self.needle,
                 down_lps=self.options.table_side.down_lps(self.volume.source.patient_position),
                 forbidden=forbidden,
                 is_image_end=is_image_end,
                 bore=self.physics.bore,
+                rules=way.rules,
             )
-            found = evaluate(batch, limits, traced, self._walker, self.needle, progress)
+            gates = (*body_gates(self._walker, self.needle), *way.gates)
+            found = evaluate(batch, limits, traced, gates, self.needle, progress)
         with clock.stage("rank"):
             progress("ranking", 0.0)
-            context = self._context(target)
+            context = self._context(target, way)
             terms = survivor_cost_terms(context, batch, found)
             trajectories = ranked_trajectories(context, batch, found, terms, self.options)
             progress("ranking", 1.0)
+        pairs = pairs_of(trajectories, way.protocol.two_needles, self.needle.radius_mm)
         explanation: tuple[Explanation, ...] = ()
         if not trajectories:
             with clock.stage("explain"):
@@ -213,27 +235,33 @@ class PlanningSession:
                         limits=limits,
                         traced=traced,
                         cache=self._cache,
-                        body=self._walker,
+                        gates=gates,
                         body_mask=self.body,
                         needle=self.needle,
-                        protocol=self.protocol,
-                        nearest_skin_mm=self._nearest_skin_mm(target),
+                        protocol=way.protocol,
+                        nearest_skin_mm=self._skin.nearest_mm(target.point_lps_mm),
                     )
                 )
+                explanation = (*way.explanation, *explanation)
                 explanation += self.physics.what_would_free(target)
                 progress("explaining", 1.0)
         return PlanResult(
             volume=self.volume,
             structures=self.structures,
-            protocol=self.protocol,
+            protocol=way.protocol,
             needle=self.needle,
             target=target,
+            midline_l_mm=known,
             uses=self._obstacles.uses,
-            candidates=candidates_of(batch, found, total_cost(terms, self.protocol)),
+            candidates=candidates_of(batch, found, total_cost(terms, way.protocol)),
             trajectories=trajectories,
+            pairs=pairs,
             verdict=trajectories[0].verdict if trajectories else Verdict.FAIL,
             explanation=explanation,
-            warnings=self._warnings(target),
+            warnings=(
+                *self._warnings(target),
+                *two_needle_warning(way.protocol, trajectories, pairs),
+            ),
             seconds=clock.seconds,
             options=self._told(),
             acquisitions=self.physics.acquisitions,
@@ -245,17 +273,22 @@ class PlanningSession:
             imaged=self.imaged,
         )
 
-    def _find_body(self) -> tuple[Mask, str, Mask, BodyMask | None]:
-        given = self.structures.with_role(StructureRole.BODY)
-        if given:
-            inside = np.logical_or.reduce([s.mask.inside for s in given])
-            names = "+".join(s.name for s in given)
-            mask = Mask(grid=self.volume.grid, inside=inside)
-            return mask, f"structure:{names}", imaged_around(self.volume, mask), None
-        self._progress("finding the body", 0.0)
-        body = find_body(self.volume)
-        self._progress("finding the body", 1.0)
-        return body.mask, "automatic", body.imaged, body
+    def _target(self, point_lps_mm: ArrayLike | None, region: TargetRegion | None) -> Target:
+        if (point_lps_mm is None) == (region is None):
+            raise TargetError("a target is a point or a region, one of the two")
+        if region is None:
+            point = np.asarray(point_lps_mm, dtype=np.float64)
+            return Target(point_lps_mm=point, tolerance_mm=self.protocol.tolerance.value)
+        if not region.mask.grid.is_close(self.volume.grid):
+            raise FrameMismatchError(
+                "the target region is not on the image's grid", seen=region.mask.grid.shape_kji
+            )
+        return Target(
+            point_lps_mm=region.centre_lps_mm,
+            tolerance_mm=self.protocol.tolerance.value,
+            name=region.name,
+            region=region,
+        )
 
     def _check_target(self, target: Target) -> None:
         point = target.point_lps_mm
@@ -281,35 +314,15 @@ class PlanningSession:
                 fix=f"{mixed_up_frames(point, self.body)}.{give}",
             )
 
-    def _batch(
-        self, target: Target
-    ) -> tuple[AxisBatch, NDArray[np.bool_] | None, NDArray[np.bool_]]:
-        """Candidates within reach; which enter where no needle may; which at the image's end."""
-        if self._skin is None:
-            self._skin = self._find_skin()
-            self._skin_axes_mm = self.volume.grid.to_axes_mm(self._skin.entry_lps_mm)
-            self._forbidden = self._forbidden_entries(self._skin)
-        skin = self._skin
-        offset = skin.entry_lps_mm - target.point_lps_mm
-        near = np.flatnonzero(np.einsum("ij,ij->i", offset, offset) <= self._reach_mm**2)
-        everything = slice(None) if near.size == len(skin) else near
-        batch = axis_batch(
-            skin.entry_lps_mm[everything],
-            skin.outward_normal_lps[everything],
-            self._skin_axes_mm[everything],
-            target.point_lps_mm,
-            self.needle.throw_mm,
-            self.volume.grid,
-        )
-        forbidden = None if self._forbidden is None else self._forbidden[near]
-        return batch, forbidden, skin.is_image_end[near]
-
     @property
     def _reach_mm(self) -> float:
         return self.needle.length_mm * _REACH_FACTOR
 
-    def _traced(self, target: Target, progress: ProgressCallback) -> tuple[TracedObstacle, ...]:
-        reach = self._reach_mm + self.needle.throw_mm
+    def _traced(
+        self, target: Target, tips_lps_mm: FloatArray, progress: ProgressCallback
+    ) -> tuple[TracedObstacle, ...]:
+        spread = float(np.linalg.norm(tips_lps_mm - target.point_lps_mm, axis=1).max())
+        reach = self._reach_mm + self.needle.throw_mm + spread
         items = []
         for done, obstacle in enumerate(self._obstacles.obstacles):
             progress("distance fields", done / len(self._obstacles.obstacles))
@@ -320,39 +333,10 @@ class PlanningSession:
         progress("distance fields", 1.0)
         return tuple(items)
 
-    def _find_skin(self) -> SkinEntries:
-        found = skin_entries(
-            self.body,
-            spacing_mm=self.options.entry_spacing_mm,
-            imaged=self.imaged,
-            with_image_ends=True,
-        )
-        return found.only(coherent_order(self.volume.grid.to_axes_mm(found.entry_lps_mm)))
-
-    def _nearest_skin_mm(self, target: Target) -> float | None:
-        if self._skin is None or self._skin.is_image_end.all():
-            return None
-        skin = self._skin.entry_lps_mm[~self._skin.is_image_end]
-        gap = np.linalg.norm(skin - target.point_lps_mm, axis=1)
-        return float(gap.min())
-
-    def _forbidden_entries(self, skin: SkinEntries) -> NDArray[np.bool_] | None:
-        """Entries in a forbidden structure or within its margin; None when none is named."""
-        names = self.options.forbidden_entry
-        if not names:
-            return None
-        forbidden = np.zeros(len(skin), dtype=bool)
-        for name in names:
-            structure = self.structures[name]
-            index = self._cache.index(name, structure.mask)
-            entries = skin.entry_lps_mm
-            distance = index.closest_approach(entries, entries).distance_mm
-            forbidden |= ~(distance > (structure.margin_mm or 0.0))
-        return forbidden
-
-    def _context(self, target: Target) -> DetailContext:
+    def _context(self, target: Target, way: Way) -> DetailContext:
         return DetailContext(
-            protocol=self.protocol,
+            protocol=way.protocol,
+            way=way,
             needle=self.needle,
             obstacles=self._obstacles,
             cache=self._cache,
@@ -371,7 +355,7 @@ class PlanningSession:
             for text in volume.source.warnings
         ]
         found += [PlanWarning(code="structure", message=text) for text in self.structures.warnings]
-        found += [PlanWarning(code="body", message=text) for text in self._body_warnings]
+        found += [PlanWarning(code="body", message=text) for text in self._skin.warnings]
         is_auto = self.options.table_side.value == "auto"
         if is_auto and volume.source.patient_position.down_lps is None:
             message = (
@@ -398,13 +382,14 @@ class PlanningSession:
 
 def plan(
     volume: Volume,
-    target_lps_mm: ArrayLike,
+    target_lps_mm: ArrayLike | None,
     procedure: Protocol | str,
     structures: StructureSet | None = None,
     needle: Needle | str | None = None,
     mr: MRAcquisition | Mapping[str, object] | None = None,
     top: int = 10,
     *,
+    region: TargetRegion | None = None,
     progress: ProgressCallback | None = None,
     **options: Any,
 ) -> PlanResult:
@@ -427,4 +412,4 @@ def plan(
         progress=progress,
         **options,
     )
-    return session.plan(target_lps_mm)
+    return session.plan(target_lps_mm, region=region)

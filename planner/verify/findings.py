@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from planner.verify.exact import NearestPoints, Skin, VoxelBoxes, walk_voxels
 from planner.verify.ledger import Ledger
 from planner.verify.metal import MetalTruth
 from planner.verify.metal_findings import METAL_FINDINGS, check_metal_finding
+from planner.verify.way import WayTruth
+from planner.verify.way_findings import WAY_FINDINGS, check_shaft, check_way_finding
 
 LENGTH_TOL_MM = 1e-3
 ANGLE_TOL_DEG = 1e-3
@@ -79,8 +81,26 @@ class Surroundings:
     b0_direction_lps: FloatArray | None
     doubts: tuple[Finding, ...]
     """What is doubtful about the masks and the skin, for every path."""
+    soft_mm: Mapping[str, float] = field(default_factory=dict)
+    """Soft margins: their floor (or contact) rejects, and less than this is a caution."""
+    shaft_mm: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Margin of all but the last stretch before the tip, and that stretch's length."""
+    way: WayTruth | None = None
     metal: MetalTruth | None = None
     """The field of the implants by the second route; None without metal or where unknown."""
+
+    def reach_mm(self, structure: str) -> float | None:
+        """How far around a path the mask must be known; None where it may be touched."""
+        margin_mm = self.margins_mm.get(structure)
+        if margin_mm is None:
+            return None
+        shaft_mm = self.shaft_mm.get(structure, (0.0, 0.0))[0]
+        return max(margin_mm, self.soft_mm.get(structure, 0.0), shaft_mm)
+
+    def caution_band_mm(self, structure: str, band_mm: float) -> float:
+        """How much more than its margin a clearance needs to be no caution."""
+        margin_mm = self.margins_mm.get(structure) or 0.0
+        return max(band_mm, self.soft_mm.get(structure, 0.0) - margin_mm)
 
     def is_displaced(self, structure: str) -> bool:
         """Whether the plan's clearance is to a mask that metal made larger."""
@@ -143,7 +163,9 @@ class FindingChecker:
             "bone_crossed": self._bone_crossed,
             "bore": self._bore,
             "needle_artefact": self._artefact,
+            "shaft_clearance": self._shaft,
             **dict.fromkeys(METAL_FINDINGS, self._metal),
+            **dict.fromkeys(WAY_FINDINGS, self._way),
         }
         doubts = {f.constraint for f in self.around.doubts}
         if finding.constraint in doubts:
@@ -180,10 +202,12 @@ class FindingChecker:
             if moved and finding.measured is not None:
                 exact_mm = min(exact_mm, finding.measured)
             room_mm = exact_mm - finding.required
-            self._verdict(claim, finding, room_mm, self.plan.procedure.caution_band_mm)
+            band_mm = self.around.caution_band_mm(name, self.plan.procedure.caution_band_mm)
+            self._verdict(claim, finding, room_mm, band_mm)
 
     def _length(self, claim: str, finding: FindingRecord) -> None:
-        length_mm, longest_mm = self.truth.length_mm, self.plan.needle.length_mm
+        length_mm = self.truth.length_mm
+        longest_mm = self.plan.needle.length_mm - self.plan.procedure.length_reserve_mm
         self.book.close(f"{claim}.measured", finding.measured, length_mm, ROUNDING)
         self.book.close(f"{claim}.required", finding.required, longest_mm, 1e-9)
         shortest_mm = self.plan.procedure.min_length_mm or 0.0
@@ -204,13 +228,12 @@ class FindingChecker:
         """What lies beyond a mask's or the image's edge is unknown."""
         self._same_verdict(claim, finding, Verdict.UNKNOWN)
         if finding.structure is not None:
-            needed_mm = self.around.margins_mm.get(finding.structure)
+            needed_mm = self.around.reach_mm(finding.structure)
             self.book.close(f"{claim}.required", finding.required, needed_mm, 1e-9)
             return
         room_mm, radius_mm = self.truth.cut_room_mm, self.truth.radius_mm
-        short_mm = [
-            m for m in self.around.margins_mm.values() if m is not None and room_mm < m + radius_mm
-        ]
+        reaches_mm = (self.around.reach_mm(name) for name in self.around.margins_mm)
+        short_mm = [m for m in reaches_mm if m is not None and room_mm < m + radius_mm]
         if self.truth.face_room_mm < radius_mm:
             room_mm = min(room_mm, self.truth.face_room_mm)
         self.book.close(f"{claim}.measured", finding.measured, max(room_mm, 0.0), ROUNDING)
@@ -249,6 +272,29 @@ class FindingChecker:
     def _artefact(self, claim: str, finding: FindingRecord) -> None:
         check_artefact_finding(
             claim, finding, self.path, self.around.structures, self.truth.radius_mm, self.book
+        )
+
+    def _way(self, claim: str, finding: FindingRecord) -> None:
+        assert self.around.way is not None
+        check_way_finding(
+            claim, finding, self.path, self.around.way, self.truth.radius_mm, self.book
+        )
+
+    def _shaft(self, claim: str, finding: FindingRecord) -> None:
+        name = finding.structure or ""
+        if name not in self.around.boxes:
+            self.book.same(f"{claim}.structure", name, None, note="no such structure was given")
+            return
+        band_mm = self.around.caution_band_mm(name, self.plan.procedure.caution_band_mm)
+        check_shaft(
+            claim,
+            finding,
+            self.path,
+            self.around.boxes[name],
+            self.around.shaft_mm.get(name),
+            self.truth.radius_mm,
+            band_mm,
+            self.book,
         )
 
     def _metal(self, claim: str, finding: FindingRecord) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from planner.geometry import Grid, Mask, Volume
 from planner.geometry.digest import mask_sha256, volume_sha256
 from planner.io.plan_document import PlanDocument, StructureRecord
-from planner.model import BoneRule, Protocol, Structure, StructureRole, StructureSet
+from planner.model import MarginRule, Protocol, Structure, StructureRole, StructureSet
+from planner.model.naming import holds_words
 from planner.verify.ledger import Ledger
 from planner.verify.report import CheckKind
 
@@ -51,8 +52,10 @@ def check_procedure(plan: PlanDocument, protocol: Protocol | None, book: Ledger)
         "procedure.max_skin_angle_deg", record.max_skin_angle_deg, protocol.max_skin_angle.value, 0
     )
     book.close("procedure.min_length_mm", record.min_length_mm, protocol.min_length.value, 0)
+    reserve_mm = protocol.length_reserve.value
+    book.close("procedure.length_reserve_mm", record.length_reserve_mm, reserve_mm, 0)
     book.close("target.tolerance_mm", plan.target.tolerance_mm, protocol.tolerance.value, 0)
-    required = tuple(r.structure_class for r in protocol.margins if r.required)
+    required = tuple(r.label for r in protocol.margins if r.required)
     book.same(
         "procedure.required_classes", record.required_classes, required, kind=CheckKind.NUMBER
     )
@@ -151,7 +154,39 @@ def asked_margin_mm(
     asked_mm = structure.margin_mm
     if asked_mm is None:
         asked_mm = _procedure_margin_mm(structure, protocol, allow_bone)
+        tip_mm = _tip_margin_mm(structure, protocol)
+        if asked_mm is not None and tip_mm is not None:
+            asked_mm = min(asked_mm, tip_mm)
     return None if asked_mm is None else max(asked_mm, CONTACT_MM)
+
+
+def shaft_margin_mm(
+    structure: Structure, protocol: Protocol | None, allow_bone: object = None
+) -> tuple[float, float] | None:
+    """The margin of all but the last stretch before the tip, and that stretch's length.
+
+    None where the whole needle keeps one margin.
+    """
+    if protocol is None or protocol.terminal is None or structure.margin_mm is not None:
+        return None
+    whole_mm = asked_margin_mm(structure, protocol, allow_bone)
+    usual_mm = _procedure_margin_mm(structure, protocol, allow_bone)
+    if whole_mm is None or usual_mm is None or not whole_mm < usual_mm:
+        return None
+    return usual_mm, protocol.terminal.length.value
+
+
+def _tip_margin_mm(structure: Structure, protocol: Protocol | None) -> float | None:
+    """The smaller margin that the procedure allows near the tip, by name or by class."""
+    if protocol is None or protocol.terminal is None or structure.role is not StructureRole.AVOID:
+        return None
+    rules = protocol.terminal.margins
+    by_name = [r for r in rules if r.name_words and holds_words(structure.name, r.name_words)]
+    by_class = [
+        r for r in rules if not r.name_words and r.structure_class == structure.structure_class
+    ]
+    found = by_name or by_class[:1]
+    return max((r.margin.value for r in found), default=None)
 
 
 def _procedure_margin_mm(
@@ -159,14 +194,65 @@ def _procedure_margin_mm(
 ) -> float | None:
     if protocol is None:
         return None
-    if structure.role is StructureRole.BONE:
-        by_rule = protocol.bone is BoneRule.ALLOWED
-        is_allowed = allow_bone if isinstance(allow_bone, bool) else by_rule
-        return None if is_allowed else protocol.bone_margin.value
+    named = _rule_by_name(structure, protocol)
     if structure.role is StructureRole.IMPLANT:
         return protocol.implant_margin.value
-    by_class = {rule.structure_class: rule.margin.value for rule in protocol.margins}
-    return by_class.get(structure.structure_class or "", protocol.default_margin.value)
+    if structure.role is StructureRole.BONE:
+        if named is not None and allow_bone is not True:
+            return _least_mm(named)
+        by_rule = protocol.bone.may_be_crossed
+        is_allowed = allow_bone if isinstance(allow_bone, bool) else by_rule
+        return None if is_allowed else protocol.bone_margin.value
+    by_user = structure.source.role_from == "user"
+    if not by_user and protocol.may_cross(structure.name, structure.structure_class):
+        return None
+    rule = _rule_of(structure, protocol)
+    if rule is None:
+        return protocol.default_margin.value
+    return _least_mm(rule)
+
+
+def soft_margin_mm(
+    structure: Structure, protocol: Protocol | None, allow_bone: object = None
+) -> float | None:
+    """The margin below which a path is a caution only; None where the margin is hard."""
+    if protocol is None or structure.margin_mm is not None:
+        return None
+    if asked_margin_mm(structure, protocol, allow_bone) is None:
+        return None
+    if structure.role is StructureRole.IMPLANT:
+        return None
+    is_bone = structure.role is StructureRole.BONE
+    by_name = _rule_by_name(structure, protocol)
+    rule = by_name if is_bone else _rule_of(structure, protocol)
+    return None if rule is None or rule.hard else rule.margin.value
+
+
+def _least_mm(rule: MarginRule) -> float:
+    """A soft margin rejects at its floor only, or at contact."""
+    if rule.hard:
+        return rule.margin.value
+    return CONTACT_MM if rule.floor is None else rule.floor.value
+
+
+def _rule_of(structure: Structure, protocol: Protocol) -> MarginRule | None:
+    by_name = _rule_by_name(structure, protocol)
+    by_class = {r.structure_class: r for r in protocol.margins if not r.name_words}
+    return by_name or by_class.get(structure.structure_class or "")
+
+
+def _rule_by_name(structure: Structure, protocol: Protocol) -> MarginRule | None:
+    """Of the rules that name it, the strictest: hard before soft, then the widest margin."""
+    strictest = None
+    for rule in protocol.margins:
+        if not (rule.name_words and holds_words(structure.name, rule.name_words)):
+            continue
+        if strictest is None or (rule.hard, rule.margin.value) > (
+            strictest.hard,
+            strictest.margin.value,
+        ):
+            strictest = rule
+    return strictest
 
 
 def _check_grid(

@@ -174,7 +174,7 @@ def _check_binding(
         if margin_mm is not None
         and name in claimed
         and claimed[name] < drawn.get(name, claimed[name])
-        and not claimed[name] >= margin_mm + band
+        and not claimed[name] >= margin_mm + around.caution_band_mm(name, band)
     )
     book.rule(
         "susceptibility.binding", sorted(record.binding), found, found == sorted(record.binding)

@@ -23,6 +23,7 @@ from planner.verify.findings import (
 from planner.verify.inputs import CONTACT_MM
 from planner.verify.ledger import Ledger
 from planner.verify.metal_findings import VOID
+from planner.verify.way_findings import preference_costs
 
 COST_TOL = 1e-6
 NORMAL_TOL_DEG = 45.0
@@ -87,16 +88,19 @@ def check_axis(
 ) -> None:
     """Length, end of the throw, and how far the tip is from the target."""
     is_bad = trajectory.verdict not in _GOOD
+    longest_mm = plan.needle.length_mm - plan.procedure.length_reserve_mm
     book.close("length_mm", trajectory.length_mm, truth.length_mm, LENGTH_TOL_MM)
     book.rule(
         "length is within the needle's",
         truth.length_mm,
-        plan.needle.length_mm,
-        is_bad or truth.length_mm <= plan.needle.length_mm + NUMERIC_TOL_MM,
+        longest_mm,
+        is_bad or truth.length_mm <= longest_mm + NUMERIC_TOL_MM,
     )
     off_mm = gap_mm(truth.axis_end_lps_mm, trajectory.throw_end_lps_mm)
     book.close("throw_end_lps_mm is off by", off_mm, 0.0, LENGTH_TOL_MM)
     book.close("tip_to_target_mm", trajectory.tip_to_target_mm, truth.miss_mm, LENGTH_TOL_MM)
+    if plan.target.region is not None:
+        return  # the tip lies in the region: a finding of its own
     book.rule(
         "tip is within the target's tolerance",
         truth.miss_mm,
@@ -150,6 +154,9 @@ def check_cost(
     tip_term = tip_cost(plan, truth.b0_deg)
     if tip_term is not None:
         weights["needle_artefact"] = protocol.weights.needle_artefact
+    preferences = {} if around.way is None else preference_costs(trajectory, around.way)
+    for name in preferences:
+        weights[name] = getattr(protocol.weights, name)
     claimed = trajectory.cost_terms
     book.rule("cost_terms", sorted(claimed), sorted(weights), set(claimed) == set(weights))
     terms = {
@@ -158,6 +165,7 @@ def check_cost(
         "skin_incidence": truth.skin_normal_deg / protocol.max_skin_angle.value,
         "clearance": _clearance_cost(protocol, trajectory, truth, around),
         **({} if tip_term is None else {"needle_artefact": tip_term}),
+        **preferences,
     }
     for name, term in terms.items():
         # The search takes the clearance as it is reported, rounded down.
@@ -189,7 +197,9 @@ def _clearance_cost(
     costs = [0.0]
     for name, margin_mm in around.margins_mm.items():
         if margin_mm is not None:
-            fall_mm = max(protocol.clear_at.value - margin_mm, LEAST_CLEAR_ROOM_MM)
+            usual_mm = around.shaft_mm.get(name, (margin_mm, 0.0))[0]
+            clear_mm = max(protocol.clear_at.value, usual_mm + LEAST_CLEAR_ROOM_MM)
+            fall_mm = clear_mm - margin_mm
             room_mm = truth.clearance_mm(name)
             if around.is_displaced(name):
                 room_mm = min(room_mm, trajectory.clearance_mm.get(name, -np.inf))

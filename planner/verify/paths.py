@@ -9,7 +9,9 @@ import numpy as np
 from planner.geometry import Grid
 from planner.io.plan_document import ClearanceRecord, PlanDocument, TrajectoryRecord
 from planner.model import MaskSource, Protocol, StructureRole, Verdict
+from planner.model.naming import holds_words
 from planner.verify.artefact import check_artefact, check_bore
+from planner.verify.claims import check_path_claims
 from planner.verify.exact import VoxelBoxes, room_to_faces_mm, walk_voxels
 from planner.verify.findings import (
     ANGLE_TOL_DEG,
@@ -27,6 +29,7 @@ from planner.verify.metal_findings import VOID
 from planner.verify.metal_paths import check_metal
 from planner.verify.needle import check_angles, check_axis, check_cost, recomputed
 from planner.verify.planes import check_planes
+from planner.verify.way_findings import check_way_presence
 
 MIN_NEEDLE_MM = 1e-6
 MAX_REACH_MM = 1e4
@@ -62,12 +65,24 @@ def check_trajectory(
     check_metal(plan, trajectory, truth, around, book)
     check_artefact(plan, trajectory, truth.b0_deg, book)
     check_bore(plan, trajectory, book)
+    check_path_claims(plan, trajectory, truth, book)
     checker = FindingChecker(plan=plan, truth=truth, around=around, book=book, path=trajectory)
     for number, finding in enumerate(trajectory.findings, start=1):
         checker.check(number, finding)
     for needed in NEEDED_FINDINGS:
         n_found = sum(f.constraint == needed for f in trajectory.findings)
         book.rule(f"findings hold '{needed}' once", n_found, 1, n_found == 1)
+    if around.way is not None:
+        check_way_presence(trajectory, around.way, book)
+    for name in around.shaft_mm:
+        held_mm = [
+            f
+            for f in trajectory.findings
+            if (f.constraint, f.structure) == ("shaft_clearance", name)
+        ]
+        book.rule(
+            f"findings hold the shaft's clearance to '{name}'", len(held_mm), 1, len(held_mm) == 1
+        )
     held = {(f.constraint, f.structure) for f in trajectory.findings}
     for doubt in around.doubts:
         claim = f"findings hold '{doubt.constraint}' of {doubt.structure}"
@@ -133,6 +148,11 @@ def _check_clearances(
                 exact_mm = min(exact_mm, trajectory.clearance_mm.get(name, -np.inf))
             is_kept = exact_mm >= needed_mm - NUMERIC_TOL_MM
             _check_not_passed(trajectory, f"margin to '{name}' is kept", is_kept, book)
+            soft_mm = around.soft_mm.get(name, 0.0)
+            is_ample = (
+                exact_mm >= soft_mm - NUMERIC_TOL_MM or trajectory.verdict is not Verdict.PASS
+            )
+            book.rule(f"soft margin to '{name}'", str(trajectory.verdict), soft_mm, is_ample)
 
 
 def _check_closest_points(
@@ -252,11 +272,15 @@ def _check_coverage(
     classes = {s.structure_class for s in around.structures.structures if s.role.is_obstacle}
     if around.structures.with_role(StructureRole.BONE):
         classes.add("bone")
+    for rule in () if around.protocol is None else around.protocol.margins:
+        avoided = (s.name for s in around.structures.structures if s.role.is_obstacle)
+        if rule.name_words and any(holds_words(name, rule.name_words) for name in avoided):
+            classes.add(rule.label)
     for structure in around.structures.structures:
         margin_mm = around.margins_mm[structure.name]
         if margin_mm is None:
             continue
-        reach_mm = margin_mm + truth.radius_mm
+        reach_mm = (around.reach_mm(structure.name) or 0.0) + truth.radius_mm
         is_known = _covers(structure.source, around.volume.grid, truth, reach_mm)
         _check_not_passed(trajectory, f"mask of '{structure.name}' covers the path", is_known, book)
         is_seen = truth.cut_room_mm >= reach_mm - NUMERIC_TOL_MM

@@ -15,6 +15,10 @@ DIRECTION_TOL = 1e-6
 TEXT_TOL_DEG = 0.2
 """Console texts are rounded to a tenth of a degree, two of them."""
 
+NAMES = ("along needle 1", "along needle 2", "across needle at target")
+VIEW_MARGIN_MM, VIEW_STEP_MM = 40.0, 10.0
+"""Shown beyond the needle on either side, and what a field of view is rounded up to."""
+
 _AXIS_OF_LETTER = {"S": 0, "C": 1, "T": 2}
 
 
@@ -32,14 +36,16 @@ def check_planes(trajectory: TrajectoryRecord, truth: Recomputed, book: Ledger) 
         book.close(f"{claim} directions are at right angles within", off, 0.0, DIRECTION_TOL)
         turn = math.radians(plane.readout_rotation_deg)
         turned = math.cos(turn) * frame[0] + math.sin(turn) * frame[1]
-        along = abs(float(turned @ np.array(plane.readout_direction_lps)))
-        book.close(f"{claim}.readout_rotation_deg turns the row to the readout", along, 1.0, 1e-6)
+        off = float(np.linalg.norm(np.cross(turned, plane.readout_direction_lps)))
+        book.close(f"{claim}.readout_rotation_deg is off the readout by", off, 0.0, DIRECTION_TOL)
         book.rule(
             f"{claim}.orientation says the normal",
             plane.orientation,
             None,
             _text_fits(plane),
         )
+    names = [plane.name for plane in planes]
+    book.rule("scan_planes: names", names, list(NAMES), names == list(NAMES))
     holding, across = planes[:2], planes[2:]
     for number, plane in enumerate(holding, start=1):
         _check_holds(f"scan_planes[{number}]", plane, entry, tip, book)
@@ -49,6 +55,8 @@ def check_planes(trajectory: TrajectoryRecord, truth: Recomputed, book: Ledger) 
     for plane in across:
         along = abs(float(np.dot(plane.normal_lps, truth.direction_lps)))
         book.close("scan_planes[3].normal_lps along the needle", along, 1.0, DIRECTION_TOL)
+        _check_view("scan_planes[3]", plane, 2 * VIEW_MARGIN_MM, book)
+        _check_reason("scan_planes[3]", plane, "any in-plane direction", True, book)
         off_mm = float(np.linalg.norm(np.array(plane.centre_lps_mm) - tip))
         book.close("scan_planes[3].centre_lps_mm is off the tip by", off_mm, 0.0, LENGTH_TOL_MM)
 
@@ -68,8 +76,34 @@ def _check_holds(
             2 * reach,
             plane.field_of_view_mm >= 2 * reach,
         )
+    middle_mm = float(np.linalg.norm(centre - (entry + tip) / 2))
+    book.close(f"{claim}.centre_lps_mm is off the needle's middle by", middle_mm, 0, LENGTH_TOL_MM)
+    length_mm = float(np.linalg.norm(tip - entry))
+    _check_view(claim, plane, length_mm, book)
+    along = abs(float(np.dot(plane.readout_direction_lps, (tip - entry) / length_mm)))
+    words, is_so = ("across the needle", along <= DIRECTION_TOL)
+    if plane.readout_reason.startswith("along"):
+        words, is_so = ("along the needle", along >= 1 - DIRECTION_TOL)
+    _check_reason(claim, plane, words, is_so, book)
     readout = abs(float(np.dot(plane.readout_direction_lps, normal)))
     book.close(f"{claim}.readout_direction_lps is out of the plane by", readout, 0.0, DIRECTION_TOL)
+
+
+def _check_view(claim: str, plane: ScanPlaneRecord, shown_mm: float, book: Ledger) -> None:
+    """The field of view shows what it must with its margin, and not much more."""
+    least_mm = shown_mm + 2 * VIEW_MARGIN_MM
+    over_mm = plane.field_of_view_mm - least_mm
+    is_round = abs(math.remainder(plane.field_of_view_mm, VIEW_STEP_MM)) <= DIRECTION_TOL
+    is_right = is_round and -LENGTH_TOL_MM <= over_mm <= VIEW_STEP_MM + LENGTH_TOL_MM
+    book.rule(f"{claim}.field_of_view_mm", plane.field_of_view_mm, least_mm, is_right)
+
+
+def _check_reason(
+    claim: str, plane: ScanPlaneRecord, words: str, is_so: bool, book: Ledger
+) -> None:
+    """The readout runs as its reason says."""
+    is_right = is_so and plane.readout_reason.startswith(words)
+    book.rule(f"{claim}.readout_reason", plane.readout_reason, words, is_right)
 
 
 def _text_fits(plane: ScanPlaneRecord) -> bool:

@@ -14,6 +14,7 @@ from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument
 from planner.io.plan_file import plan_document
 from planner.model import Finding, PlanResult, Protocol, StructureRole, StructureSet, Verdict
+from planner.verify.claims import check_plan_claims, needle_is_known
 from planner.verify.exact import Skin, VoxelBoxes, unseen_boxes
 from planner.verify.findings import Surroundings
 from planner.verify.inputs import (
@@ -22,12 +23,16 @@ from planner.verify.inputs import (
     check_image,
     check_procedure,
     check_structures,
+    shaft_margin_mm,
+    soft_margin_mm,
 )
 from planner.verify.ledger import Ledger
 from planner.verify.metal import metal_truth
 from planner.verify.mr_inputs import check_implants, check_mr
+from planner.verify.pairs import check_pairs
 from planner.verify.paths import check_trajectory
 from planner.verify.report import VerificationReport
+from planner.verify.way import protocol_as_planned, way_truth
 
 
 def verify_plan(
@@ -70,14 +75,17 @@ def verify_plan(
     if isinstance(plan, PlanResult):
         protocol = protocol or plan.protocol
         plan = plan_document(plan)
-    protocol = protocol or _protocol_of(plan)
+    protocol = protocol_as_planned(plan, protocol or _protocol_of(plan), book)
     found = _body_of(structures, volume, body)
     check_image(plan, volume, book)
     check_procedure(plan, protocol, book)
+    way = way_truth(plan, structures, protocol, book)
+    protocol = way.protocol
     check_structures(plan, structures, protocol, book)
     check_body(plan, found.mask, found.source, book)
     check_mr(plan, volume, book)
     check_implants(plan, structures, book)
+    check_plan_claims(plan, volume, structures, protocol, book)
     _check_search(plan, book)
     allow_bone = plan.options.get("allow_bone")
     margins_mm = {
@@ -94,20 +102,34 @@ def verify_plan(
         skin=None if found.mask is None else Skin.of(found.mask, found.imaged),
         unseen=None if found.mask is None else unseen_boxes(found.mask, found.imaged),
         margins_mm=margins_mm,
+        soft_mm={
+            name: soft
+            for name, structure in structures.items()
+            if (soft := soft_margin_mm(structure, protocol, allow_bone)) is not None
+        },
         protocol=protocol,
+        way=way,
+        shaft_mm={
+            name: shaft
+            for name, structure in structures.items()
+            if (shaft := shaft_margin_mm(structure, protocol, allow_bone)) is not None
+        },
         required_mm=_required_classes(plan, protocol),
         b0_direction_lps=_b0_of(plan, volume),
         metal=metal_truth(plan, structures),
         doubts=(*structures.findings, *found.doubts),
     )
-    for place, trajectory in enumerate(plan.trajectories, start=1):
+    paths = plan.trajectories if needle_is_known(plan, book) else ()
+    for place, trajectory in enumerate(paths, start=1):
         book.trajectory = place
         book.rule("rank", trajectory.rank, place, trajectory.rank == place)
         check_trajectory(plan, trajectory, around, book)
     book.trajectory = None
+    check_pairs(plan, protocol, book)
     _check_order(plan, book)
     _check_verdict(plan, book)
-    book.skip("words, explanation and warnings (text)")
+    book.skip("explanation, warnings and notes (text)")
+    book.skip("where the patient's midline is, and how far from it the words put the entry")
     book.skip("whether a better path exists, Pareto-optimality, and counts of rejected candidates")
     book.skip("whether an entry lies on the table")
     if around.metal is not None:
@@ -206,7 +228,7 @@ def _required_classes(plan: PlanDocument, protocol: Protocol | None) -> dict[str
     """Classes that must be given, with their margins; NaN (never close) when not known."""
     if protocol is None:
         return dict.fromkeys(plan.procedure.required_classes, float("nan"))
-    return {rule.structure_class: rule.margin.value for rule in protocol.margins if rule.required}
+    return {rule.label: rule.margin.value for rule in protocol.margins if rule.required}
 
 
 def _b0_of(plan: PlanDocument, volume: Volume) -> FloatArray | None:

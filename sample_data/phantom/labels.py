@@ -5,25 +5,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sample_data.phantom.anatomy import Anatomy, Part
+from sample_data.phantom.anatomy import Anatomy
 from sample_data.phantom.parameters import PhantomGrid
+from sample_data.phantom.part import Part
 from sample_data.phantom.tissues import Tissue
 
 # structures that overlap the exclusive anatomy of layer 1
 _LAYER_OF = {
     "body": 0,
     "spinal_canal": 2,
-    "lesion_soft_tissue": 2,
-    "lesion_L5": 2,
+    "abscess": 2,
+    "paraspinal_cyst": 2,
+    "bone_lesion": 2,
+    "nidus": 2,
+    "bone_cyst": 2,
+    "osteochondral_lesion": 2,
+    "soft_tissue_tumour": 2,
+    "physeal_bar": 2,
     "rods": 3,
     "screws": 3,
+    "spinal_cord": 3,
 }
-N_LAYERS = 4
 
 
 def layer_of(structure: str) -> int:
-    """Layer index: 0 body, 1 anatomy (no overlaps), 2 canal and lesions, 3 metal."""
-    return _LAYER_OF.get(structure, 1)
+    """Layer index: 0 body, 1 anatomy (no overlaps), 2 canal and lesions, 3 metal and cord."""
+    return 2 if structure.startswith("lesion_") else _LAYER_OF.get(structure, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +56,7 @@ class LabelMaps:
 def rasterise(anatomy: Anatomy, grid: PhantomGrid) -> LabelMaps:
     """Labels by voxel centre, slice by slice."""
     values = {name: n + 1 for n, name in enumerate(anatomy.structure_names)}
-    n_layers = N_LAYERS if anatomy.parameters.has_implant else N_LAYERS - 1
+    n_layers = 1 + max(layer_of(name) for name in values)
     layers = np.zeros((n_layers, *grid.shape_kji), np.uint8)
     tissue = np.zeros(grid.shape_kji, np.uint8)
     for k in range(grid.shape_kji[0]):

@@ -18,7 +18,7 @@ from sample_data.phantom.parameters import (
 )
 from sample_data.phantom.signal import simulate
 from sample_data.phantom.spins import SpinSequence
-from sample_data.phantom.tissues import SIGNAL
+from sample_data.phantom.tissues import SCENE_TISSUES, SIGNAL
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1]
 VARIANTS = ("plain", "implant")
@@ -89,7 +89,9 @@ def describe(anatomy: Anatomy, maps: LabelMaps, acquisition: AcquisitionParamete
         "demo_paths": truth.demo_paths(anatomy, maps),
         "sizes": truth.analytic_sizes(anatomy),
         "tissues": {
-            t.name.lower(): {"signal": v.mean, "texture": v.texture} for t, v in SIGNAL.items()
+            t.name.lower(): {"signal": v.mean, "texture": v.texture}
+            for t, v in SIGNAL.items()
+            if t not in SCENE_TISSUES
         },
     }
     if anatomy.parameters.has_implant:

@@ -6,6 +6,7 @@ LPS = origin_lps_mm + scale * anatomy.
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,9 @@ class PhantomParameters:
     seed : int, bowel course, muscle surface waviness, texture and noise
     origin_lps_mm : where the centre of the L4 body lies in the scanner's patient frame
     """
+
+    levels: ClassVar[tuple[str, ...]] = ("L3", "L4", "L5")
+    """Vertebrae that are drawn, head to feet; `scene_patient.ScenePatient` may have more."""
 
     scale: float = 1.0
     lordosis_factor: float = 1.0

@@ -7,6 +7,7 @@ in front; sacrum and ilium are each cut half a gap away from it, so the joint sp
 import numpy as np
 
 from sample_data.phantom import shapes
+from sample_data.phantom.levels import S1_SUPERIOR_PROCESS_ROOT_X_MM
 from sample_data.phantom.spine import (
     SACRUM_LENGTH_MM,
     Spine,
@@ -18,7 +19,6 @@ from sample_data.phantom.spine import (
 
 JOINT_ANGLE_DEG = 25.0
 JOINT_END_S_MM = 62.0  # caudal margin of the joint
-S1_SUPERIOR_PROCESS_ROOT_X_MM = 25.0
 # joint x at a = 0, and posterior end of the cartilage-lined part, against s
 _JOINT_S_MM = (-20.0, 0.0, 20.0, 40.0, 55.0, 62.0, 80.0)
 _JOINT_X_MM = (52.0, 51.5, 49.0, 45.0, 42.8, 41.5, 36.0)
@@ -196,10 +196,16 @@ def crest_z_mm(y):
     return np.interp(y, _CREST_Y_MM, _CREST_Z_MM)
 
 
-def ilium_distance(spine: Spine, ax, y, z, gap_mm: float):
-    """Ilium of the side x = +ax: plate, crest, sciatic notch and auricular surface."""
-    plate, _ = wing_distance(ax, y, z)
-    bone = shapes.smooth_intersection(plate, (z - crest_z_mm(y)) * 0.75, 3.0)
+def ilium_distance(spine: Spine, ax, y, z, gap_mm: float, rise_mm: float = 0.0):
+    """Ilium of the side x = +ax: plate, crest, sciatic notch and auricular surface.
+
+    ``rise_mm`` stretches the wing above the joint, so that its crest stands that much higher.
+    """
+    wing_z = z
+    if rise_mm:
+        wing_z = z - rise_mm * np.clip((z + 95.0) / (95.0 + rise_mm - 10.0), 0.0, 1.0)
+    plate, _ = wing_distance(ax, y, wing_z)
+    bone = shapes.smooth_intersection(plate, (wing_z - crest_z_mm(y)) * 0.75, 3.0)
     notch = shapes.superellipse(y - 47.0, z + 147.0, 30.0, 35.0)
     bone = shapes.smooth_intersection(bone, -notch, 2.0)
     clear = joint_half_gap_mm(spine, y, z, gap_mm) - joint_side_mm(spine, ax, y, z)

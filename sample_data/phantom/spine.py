@@ -1,4 +1,4 @@
-"""Lumbar spine L3-L5: bodies, arches, facets, discs, canal, thecal sac and nerve roots.
+"""Lumbar spine: bodies, arches, facets, discs and canal.
 
 Every vertebra and disc has a Pose in the sagittal plane; local coordinates are (x, a, h):
 x to the patient's left, a posterior in the plane of the endplates, h towards the head.
@@ -10,14 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from sample_data.phantom import shapes
+from sample_data.phantom.levels import (
+    JOINT_SIZES,
+    LEVEL_SIZES,
+    S1_SUPERIOR_PROCESS_ROOT_X_MM,
+    SACRAL_BASE_TILT_DEG,
+    joint_above,
+    joint_below,
+)
 from sample_data.phantom.parameters import PhantomParameters
 
 WALL_MM = 17.0  # body centre to posterior wall, also of the discs
 FACET_GAP_MM = 1.8
 INFERIOR_PROCESS_RADIUS_MM = 6.0
 SUPERIOR_PROCESS_THICKNESS_MM = 5.2
-PEDICLE_WIDTH_MM = {"L3": 10.3, "L4": 12.9, "L5": 18.0}
-PEDICLE_ANGLE_DEG = {"L3": 14.0, "L4": 18.0, "L5": 30.0}
 SACRAL_ARC_RADIUS_MM = 120.0
 SACRUM_LENGTH_MM = 105.0
 
@@ -90,10 +96,12 @@ def build_spine(parameters: PhantomParameters) -> Spine:
     """Stack the vertebrae from L4 outwards with the requested lordosis."""
     f = parameters.lordosis_factor
     extra = parameters.l5_s1_extra_tilt_deg
-    tilt = {"L3": -5 * f, "L4": 3.5 * f, "L5": 18 * f + extra / 3, "S1": 35 * f + extra}
+    levels = parameters.levels
+    tilt = {name: LEVEL_SIZES[name].tilt_deg * f for name in levels}
+    tilt |= {"L5": tilt["L5"] + extra / 3, "S1": SACRAL_BASE_TILT_DEG * f + extra}
     tilt = {name: np.deg2rad(value) for name, value in tilt.items()}
-    height = {"L3": 28.0, "L4": 27.5, "L5": 25.5}
-    disc_height = {"L3_L4": 10.0, "L4_L5": 11.0, "L5_S1": 10.0}
+    height = {name: LEVEL_SIZES[name].height_mm for name in levels}
+    disc_height = {joint_below(n): JOINT_SIZES[joint_below(n)].disc_height_mm for n in levels}
     poses = {"L4": Pose(y_mm=0.0, z_mm=0.0, tilt_rad=tilt["L4"])}
     disc_poses = {}
 
@@ -110,7 +118,9 @@ def build_spine(parameters: PhantomParameters) -> Spine:
         far = down(disc_poses[name], half_disc, middle)
         poses[end] = down(far, sign * height.get(end, 0.0) / 2, tilt[end])
 
-    step("L3", "L4", "L3_L4", -1)
+    above = levels[: levels.index("L4")]
+    for upper, lower in reversed(list(zip(above, levels[1:], strict=False))):
+        step(upper, lower, joint_below(upper), -1)
     step("L4", "L5", "L4_L5", +1)
     step("L5", "S1", "L5_S1", +1)
     return Spine(
@@ -123,37 +133,35 @@ def build_spine(parameters: PhantomParameters) -> Spine:
 
 
 def _vertebra(name: str, pose: Pose, height_mm: float, parameters: PhantomParameters) -> Vertebra:
-    canal_half_mm = {"L3": 12.0, "L4": 12.5, "L5": 14.0}[name]
-    half_width = PEDICLE_WIDTH_MM[name] * parameters.pedicle_width_factor / 2
-    angle = np.deg2rad(PEDICLE_ANGLE_DEG[name])
+    size = LEVEL_SIZES[name]
+    half_width = size.pedicle_width_mm * parameters.pedicle_width_factor / 2
+    angle = np.deg2rad(size.pedicle_angle_deg)
     return Vertebra(
         name=name,
         pose=pose,
-        half_width_mm={"L3": 22.5, "L4": 24.0, "L5": 25.5}[name],
+        half_width_mm=size.half_width_mm,
         half_depth_mm=WALL_MM,
         half_height_mm=height_mm / 2,
-        wedge={"L3": 0.01, "L4": 0.02, "L5": 0.055}[name],
-        pedicle_x_mm=canal_half_mm + half_width / np.cos(angle),
+        wedge=size.wedge,
+        pedicle_x_mm=size.canal_half_mm + half_width / np.cos(angle),
         pedicle_half_width_mm=half_width,
         pedicle_angle_rad=angle,
-        pedicle_h_mm={"L3": 5.5, "L4": 5.2, "L5": 4.0}[name],
-        pedicle_half_height_mm={"L3": 7.3, "L4": 7.2, "L5": 7.2}[name],
-        transverse_tip={"L3": (48.0, 14.0, 4.0), "L4": (43.0, 14.0, 6.0), "L5": (45.0, 11.0, 5.0)}[
-            name
-        ],
-        spinous_length_mm={"L3": 31.0, "L4": 29.0, "L5": 21.0}[name],
+        pedicle_h_mm=size.pedicle_h_mm,
+        pedicle_half_height_mm=size.pedicle_half_height_mm,
+        transverse_tip=size.transverse_tip,
+        spinous_length_mm=size.spinous_length_mm,
     )
 
 
 def _facets(disc_poses: dict[str, Pose]) -> dict[str, Facet]:
-    place = {
-        "L3_L4": (13.0, WALL_MM + 19.5, 36.0),
-        "L4_L5": (15.5, WALL_MM + 19.5, 44.0),
-        "L5_S1": (18.5, WALL_MM + 21.0, 50.0),
-    }
     return {
-        name: Facet(pose=disc_poses[name], x_mm=x, a_mm=a, angle_rad=np.deg2rad(angle))
-        for name, (x, a, angle) in place.items()
+        name: Facet(
+            pose=pose,
+            x_mm=JOINT_SIZES[name].facet_x_mm,
+            a_mm=WALL_MM + JOINT_SIZES[name].facet_behind_wall_mm,
+            angle_rad=np.deg2rad(JOINT_SIZES[name].facet_angle_deg),
+        )
+        for name, pose in disc_poses.items()
     }
 
 
@@ -187,9 +195,9 @@ def pedicle_distance(v: Vertebra, ax, a, h):
     return shapes.smooth_intersection(ring, np.abs(along + 0.5) - 10.5, 1.0)
 
 
-def arch_distance(v: Vertebra, ax, a, h):
-    """Pillar, lamina, spinous and transverse process of a lumbar vertebra."""
-    facet_x = {"L3": 13.0, "L4": 15.5, "L5": 18.5}[v.name]
+def arch_parts(v: Vertebra, ax, a, h):
+    """Distances of pars, lamina, spinous and transverse process of a lumbar vertebra."""
+    facet_x = LEVEL_SIZES[v.name].facet_x_mm
     root = (v.pedicle_x_mm, WALL_MM + 11.0, v.pedicle_h_mm - 1.0)
     pars = shapes.capsule(ax, a, h, root, (facet_x + 1.0, WALL_MM + 18.0, -11.0), 5.2, 5.0)
     lamina = shapes.plate(
@@ -207,6 +215,12 @@ def arch_distance(v: Vertebra, ax, a, h):
         (tip_x, WALL_MM + tip_a - 6.0, tip_h2),
         5.6 if v.name == "L5" else 4.6, 3.4,
     )  # fmt: skip
+    return pars, lamina, spinous, transverse
+
+
+def arch_distance(v: Vertebra, ax, a, h):
+    """The whole arch behind the pedicles, without articular processes."""
+    pars, lamina, spinous, transverse = arch_parts(v, ax, a, h)
     arch = shapes.smooth_union(pars, lamina, 3.0)
     arch = shapes.smooth_union(arch, spinous, 4.0)
     return shapes.smooth_union(arch, transverse, 3.0)
@@ -240,6 +254,12 @@ def superior_process_distance(f: Facet, ax, y, z, root_x_mm: float):
     return shapes.smooth_union(cup, stem, 2.5)
 
 
+def superior_root_x_mm(spine: Spine, joint: str) -> float:
+    """Where the superior process of a joint's lower vertebra springs from."""
+    lower = spine.vertebrae.get(joint.split("_")[1])
+    return lower.pedicle_x_mm if lower else S1_SUPERIOR_PROCESS_ROOT_X_MM
+
+
 def vertebra_distance(spine: Spine, name: str, x, y, z):
     """Whole vertebra with joint spaces and canal kept free."""
     v = spine.vertebrae[name]
@@ -247,15 +267,12 @@ def vertebra_distance(spine: Spine, name: str, x, y, z):
     a, h = v.pose.local(y, z)
     bone = shapes.smooth_union(body_distance(v, x, a, h), pedicle_distance(v, ax, a, h), 2.0)
     bone = shapes.smooth_union(bone, arch_distance(v, ax, a, h), 2.0)
-    below = {"L3": "L3_L4", "L4": "L4_L5", "L5": "L5_S1"}[name]
-    above = {"L4": "L3_L4", "L5": "L4_L5"}.get(name)
+    below, above = joint_below(name), joint_above(name)
     bone = shapes.smooth_union(bone, inferior_process_distance(spine.facets[below], ax, y, z), 2.5)
-    lower_root = (
-        spine.vertebrae["L4" if name == "L3" else "L5"].pedicle_x_mm if name != "L5" else 25.0
-    )
+    lower_root = superior_root_x_mm(spine, below)
     lower_cup = superior_process_distance(spine.facets[below], ax, y, z, lower_root)
     bone = np.maximum(bone, FACET_GAP_MM - lower_cup)
-    if above is not None:
+    if above in spine.facets:
         facet = spine.facets[above]
         bone = shapes.smooth_union(
             bone, superior_process_distance(facet, ax, y, z, v.pedicle_x_mm), 2.0
@@ -268,7 +285,7 @@ def disc_distance(spine: Spine, name: str, x, y, z):
     """Disc between two endplates (the bones themselves are painted over it)."""
     pose = spine.discs[name]
     a, h = pose.local(y, z)
-    half_width = {"L3_L4": 23.5, "L4_L5": 25.0, "L5_S1": 25.0}[name]
+    half_width = JOINT_SIZES[name].disc_half_width_mm
     across = shapes.superellipse(x, a, half_width, WALL_MM + 0.3, 2.35)
     across = np.maximum(across, 27.5 - np.hypot(x, a - (WALL_MM + 27.0)))
     return shapes.smooth_intersection(across, np.abs(h) + 0.13 * a - 7.5, 2.0)
@@ -284,18 +301,16 @@ def nucleus_distance(spine: Spine, name: str, x, y, z):
 def canal_line(spine: Spine):
     """Sagittal course of the canal centre: z (ascending), y, tilt, half width, half depth."""
     rows = []
-    for pose, width, depth in (
-        (spine.vertebrae["L3"].pose, 11.8, 8.2),
-        (spine.discs["L3_L4"], 11.0, 7.8),
-        (spine.vertebrae["L4"].pose, 12.2, 8.2),
-        (spine.discs["L4_L5"], 11.5, 7.6),
-        (spine.vertebrae["L5"].pose, 13.4, 8.2),
-        (spine.discs["L5_S1"], 13.0, 7.5),
-    ):
+    sized = [(v.pose, LEVEL_SIZES[name].canal_size_mm) for name, v in spine.vertebrae.items()]
+    sized += [(pose, JOINT_SIZES[name].canal_size_mm) for name, pose in spine.discs.items()]
+    for pose, (width, depth) in sized:
         point = pose.point(0.0, WALL_MM - 0.6 + depth, 0.0)
         rows.append((point[2], point[1], pose.tilt_rad, width, depth))
-    top = spine.vertebrae["L3"].pose.point(0.0, WALL_MM - 0.6 + 8.2, 45.0)
-    rows.append((top[2], top[1], spine.vertebrae["L3"].pose.tilt_rad, 11.8, 8.2))
+    first = next(iter(spine.vertebrae))
+    width, depth = LEVEL_SIZES[first].canal_size_mm
+    pose = spine.vertebrae[first].pose
+    top = pose.point(0.0, WALL_MM - 0.6 + depth, 45.0)
+    rows.append((top[2], top[1], pose.tilt_rad, width, depth))
     for s_mm, a_mm, width, depth in (
         (14, 15.5, 13.0, 6.2),
         (32, 12.0, 11.0, 5.2),
@@ -320,85 +335,6 @@ def canal_distance(spine: Spine, x, y, z):
     v, width, depth = canal_local(spine, y, z)
     taper = 1.0 - 0.28 * np.clip(v / depth, -1.0, 1.0)
     return shapes.superellipse(x, v, width * taper / 1.12, depth, 2.6)
-
-
-def thecal_sac_distance(spine: Spine, x, y, z):
-    """Dural sac, lying towards the front of the canal (prone), ending at S2."""
-    v, _, _ = canal_local(spine, y, z)
-    end_z = sacral_point(spine, 0.0, 11.0, 42.0)[2]
-    taper = np.clip((z - end_z) / 55.0, 0.0, 1.0) ** 0.6
-    half_x = np.maximum(8.6 * taper, 0.3)
-    half_y = np.maximum(6.0 * taper, 0.3)
-    return np.maximum(shapes.superellipse(x, v + 1.0, half_x, half_y), end_z - z)
-
-
-def cauda_equina_distance(spine: Spine, x, y, z):
-    """Rootlets inside the sac; they sink to its front in the prone patient."""
-    v, _, _ = canal_local(spine, y, z)
-    strands = []
-    for n, (x_mm, v_mm) in enumerate(
-        (
-            (-5.4, -2.6),
-            (-3.2, -4.0),
-            (-1.0, -4.7),
-            (1.3, -4.6),
-            (3.4, -3.9),
-            (5.3, -2.5),
-            (-5.9, -0.4),
-            (5.9, -0.2),
-        )
-    ):
-        sway = 0.5 * np.sin(z / 17.0 + n)
-        strands.append(np.hypot(x - x_mm - sway, v - v_mm) - 0.75)
-    return np.maximum(shapes.union(*strands), thecal_sac_distance(spine, x, y, z) + 0.6)
-
-
-def nerve_root_line(spine: Spine, level: str) -> tuple[np.ndarray, np.ndarray]:
-    """Left root: points (n, 3) in anatomy coordinates and radii; ganglion under the pedicle."""
-    if level == "S1":
-        points = [spine.discs["L5_S1"].point(6.5, WALL_MM + 6.0, 4.0)]
-        places = (
-            (7.0, 16.5, 8.0),
-            (7.5, 14.0, 17.0),
-            (7.6, 13.0, 21.0),
-            (11.8, 10.4, 25.4),
-            (16.5, 5.0, 28.5),
-            (18.8, -4.0, 30.3),
-            (20.0, -15.0, 32.5),
-        )
-        points += [sacral_point(spine, *place) for place in places]
-        points += [
-            np.array([30.0, points[-1][1] - 1.0, points[-1][2] - 12.0]),
-            np.array([42.0, 14.0, -118.0]),
-        ]
-        return np.asarray(points), np.array([1.4, 1.6, 1.6, 1.8, 1.9, 2.5, 2.2, 2.0, 2.1, 2.3])
-    v = spine.vertebrae[level]
-    bottom = v.pedicle_h_mm - v.pedicle_half_height_mm
-    wall_x = v.pedicle_x_mm - v.pedicle_half_width_mm / np.cos(v.pedicle_angle_rad)
-    place = [
-        (7.4, WALL_MM + 6.5, bottom + 9.0),
-        (wall_x - 3.3, WALL_MM + 5.6, bottom + 1.5),
-        (wall_x + 0.6, WALL_MM + 5.0, bottom - 3.4),
-        (wall_x + 6.0, WALL_MM + 4.6, bottom - 5.4),
-        (wall_x + 12.0, WALL_MM + 2.0, bottom - 8.5),
-        (wall_x + 18.0, WALL_MM - 5.0, bottom - 15.0),
-        (wall_x + 22.0, WALL_MM - 13.0, bottom - 28.0),
-    ]
-    radii = [1.2, 1.5, 1.9, 2.7, 2.0, 1.9, 1.9]
-    points = [v.pose.point(*p) for p in place]
-    # beyond the foramen the roots run down inside or behind the psoas, L5 over the sacral ala
-    if level == "L5":
-        points[-2:] = [
-            v.pose.point(wall_x + 16.0, WALL_MM - 13.0, bottom - 12.0),
-            sacral_point(spine, 34.0, -18.5, 1.0),
-        ]
-        points += [sacral_point(spine, 38.0, -18.0, 18.0), sacral_point(spine, 40.0, -17.5, 32.0)]
-    points.append(
-        np.array(
-            {"L3": (42.0, 4.0, -40.0), "L4": (40.0, 4.0, -66.0), "L5": (42.5, 8.0, -100.0)}[level]
-        )
-    )
-    return np.asarray(points), np.asarray(radii + [1.9] * (len(points) - len(radii)))
 
 
 def sacral_point(spine: Spine, x_mm: float, a_mm: float, s_mm: float) -> np.ndarray:

@@ -35,6 +35,15 @@ class Tissue(IntEnum):
     METAL = 25
     PAD = 26
     GANGLION = 27
+    LIVER = 28
+    LUNG = 29
+    PUS = 30
+    TUMOUR = 31
+    PHYSIS = 32
+
+
+SCENE_TISSUES = frozenset({Tissue.LIVER, Tissue.LUNG, Tissue.PUS, Tissue.TUMOUR, Tissue.PHYSIS})
+"""Only in the scenes for tests, not in the committed series."""
 
 
 class TissueSignal(NamedTuple):
@@ -73,4 +82,9 @@ SIGNAL: dict[Tissue, TissueSignal] = {
     Tissue.METAL: TissueSignal(0, 0),
     Tissue.PAD: TissueSignal(0, 0),
     Tissue.GANGLION: TissueSignal(300, 0),
+    Tissue.LIVER: TissueSignal(180, 10),
+    Tissue.LUNG: TissueSignal(25, 5),
+    Tissue.PUS: TissueSignal(700, 25),
+    Tissue.TUMOUR: TissueSignal(450, 30),
+    Tissue.PHYSIS: TissueSignal(480, 10),
 }

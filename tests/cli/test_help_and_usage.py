@@ -101,7 +101,8 @@ def test_procedures_are_listed_for_people_and_for_programs(cli: Cli) -> None:
 def test_one_procedure_shows_its_evidence(cli: Cli) -> None:
     text = cli("procedures", "si_joint_injection").stdout
     content = json.loads(cli("procedures", "si_joint_injection", "--json").stdout)
-    assert content["margins_mm"]["nerve"] == {"value": 10.0, "evidence": "E", "required": True}
+    nerve = {"value": 10.0, "evidence": "E", "required": True, "hard": True}
+    assert content["margins_mm"]["nerve"] == nerve
     assert "10 mm [E]" in text
     assert "Not checked by this program" in text
 

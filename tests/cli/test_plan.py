@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import TARGET_LPS_MM, Cli, Ran, Scene, run_cli
 
-FILES = ["plan.json", "plan.mrk.json", "report.md"]
+FILES = ["plan.json", "plan.mrk.json", "report.html", "report.md"]
 CHANGING = ("created_utc", "search", "options")
 
 

@@ -18,6 +18,7 @@ LEVEL = {
     "geometry": 1,
     "model": 2,
     "physics": 3,
+    "anatomy": 3,
     "protocols": 4,
     "io": 4,
     "safety": 4,
@@ -26,6 +27,8 @@ LEVEL = {
     "search": 5,
     "config": 5,
     "report": 6,
+    "compare": 6,
+    "exports": 6,
     "cli": 7,
     "__main__": 8,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -64,11 +65,25 @@ def told(study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     return found
 
 
+INSIDE = re.compile(r"data:image/(png|svg\+xml);base64,([A-Za-z0-9+/=]+)")
+
+
 def readable(file: Path) -> str:
     """A file's text; of a picture what is not pixels (these hold any two letters by chance)."""
     data = file.read_bytes()
-    if file.suffix != ".png":
-        return data.decode("utf-8")
+    if file.suffix == ".html":
+        return INSIDE.sub(lambda held: embedded(held[1], held[2]), data.decode("utf-8"))
+    return png_text(data) if file.suffix == ".png" else data.decode("utf-8")
+
+
+def embedded(kind: str, content: str) -> str:
+    """What is to be read of a picture inside a page."""
+    data = base64.b64decode(content)
+    return png_text(data) if kind == "png" else data.decode("utf-8")
+
+
+def png_text(data: bytes) -> str:
+    """Everything of a PNG but its pixels."""
     at, found = 8, b""
     while at < len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]

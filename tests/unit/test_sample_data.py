@@ -18,8 +18,8 @@ from sample_data.phantom import (
     acquisition_grid,
     build_anatomy,
     make,
+    nerves,
     rasterise,
-    spine,
     truth,
     write,
 )
@@ -79,7 +79,7 @@ def truth_grid(known):
 
 
 def root_samples(anatomy, level, n=300):
-    points, radii = spine.nerve_root_line(anatomy.spine, level)
+    points, radii = nerves.nerve_root_line(anatomy.spine, level)
     t, index = np.linspace(0, len(points) - 1, n), np.arange(len(points))
     line = np.stack([np.interp(t, index, points[:, c]) for c in range(3)], axis=1)
     return anatomy.parameters.lps_from_anatomy(line), np.interp(
@@ -240,6 +240,23 @@ def test_committed_files_match_their_hashes(study):
     assert present == set(known["files"])
     for name, digest in known["files"].items():
         assert write.sha256(folder / name) == digest, name
+
+
+@pytest.mark.parametrize("k", [4, 22, 41, 60])
+def test_the_scripts_still_make_the_committed_labels(study, k):
+    """One slice, voxel by voxel: new anatomy must not move what is committed."""
+    folder, known, segmentation = study
+    labels = true_segmentation(folder, segmentation)
+    patient = build_anatomy(PhantomParameters(has_implant=folder.name == "implant"))
+    whole = truth_grid(known)
+    affine = whole.lps_from_kji.copy()
+    affine[:3, 3] = whole.lps_from_index((k, 0, 0))
+    one_slice = PhantomGrid(shape_kji=(1, *whole.shape_kji[1:]), lps_from_kji=affine)
+    made = rasterise(patient, one_slice)
+    for name in patient.structure_names:
+        np.testing.assert_array_equal(
+            made.mask(name)[0], committed_mask(labels, name)[k], err_msg=name
+        )
 
 
 def test_committed_size():

@@ -44,6 +44,7 @@ def test_an_existing_folder_keeps_other_files_and_loses_stale_ones(tmp_path: Pat
     for name in ("1.png", "2.png", "notes.txt"):
         (figures / name).write_text("old")
     (tmp_path / "out" / "plan.json").write_text("old")
+    (tmp_path / "out" / "target_region.seg.nrrd").write_text("of another target")
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with OutputFolder(tmp_path / "out") as out:
         (out.staging / "plan.json").write_text("new")

@@ -13,6 +13,8 @@ from planner.cli.targets import (
 from planner.errors import TargetError
 from planner.geometry import Grid, Mask
 from planner.model import MaskSource, Structure, StructureRole, StructureSet
+from tests import anatomy_shapes
+from tests.grids import ORIENTED_AXES
 
 
 @pytest.mark.parametrize("text", ["-3.5,2,7", "-3.5, 2, 7", "-3.5 2 7", "-3.5;2;7", "-3.5,2,+7e0"])
@@ -133,3 +135,32 @@ def test_a_structure_that_is_not_there_is_named_with_the_closest(oriented_grid: 
     resolved = resolve_target(parse_target("structure:lesion", None), structures)
     assert resolved.structure == "lesion"
     assert resolved.words == "centroid of structure 'lesion'"
+
+
+def test_anatomy_is_asked_for_by_name() -> None:
+    request = parse_target("anatomy:foramen:L4-L5:left", None)
+    assert request.kind is TargetKind.ANATOMY
+    with pytest.raises(ValueError, match="Did you mean 'foramen:L4-L5:right'"):
+        parse_target("anatomy:forman:L4-L5:left", None)
+    with pytest.raises(ValueError, match="a side is missing"):
+        parse_target("anatomy:si_joint", None)
+    with pytest.raises(ValueError, match="--frame is for a target in numbers"):
+        parse_target("anatomy:si_joint:left", "ras")
+
+
+def test_anatomy_gives_its_region_and_says_where_it_is_from() -> None:
+    grid = anatomy_shapes.grid_about(ORIENTED_AXES["oblique_flipped"])
+    structures = anatomy_shapes.structures_of(grid, anatomy_shapes.plates(grid, 3.0, 20.0))
+    target = resolve_target(parse_target("anatomy:si_joint:left", None), structures)
+    assert target.region is not None
+    np.testing.assert_array_equal(target.point_lps_mm, target.region.centre_lps_mm)
+    assert "anatomy:si_joint:left" in target.words
+    assert "sacrum, hip_left" in target.words
+    assert "joint_gap_mm" in target.words
+
+
+def test_anatomy_that_the_labels_do_not_carry_is_refused(oriented_grid: Grid) -> None:
+    with pytest.raises(TargetError, match="no sacrum"):
+        resolve_target(
+            parse_target("anatomy:si_joint:left", None), StructureSet(grid=oriented_grid)
+        )

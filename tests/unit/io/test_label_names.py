@@ -10,9 +10,9 @@ from planner.io.label_names import (
     label_tables,
     meaning_of_name,
     tables_for_names,
-    words_of,
 )
 from planner.model import StructureRole
+from planner.model.naming import words_of
 
 CLASSES = {
     "nerve",

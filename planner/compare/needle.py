@@ -1,0 +1,252 @@
+"""One needle as it lies: its errors, and how near it is to every structure of the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.compare.errors_mm import PlacementErrors, placement_errors
+from planner.errors import InputError
+from planner.geometry import Grid
+from planner.geometry.clearance import MaskIndex, floor_to_hundredth, throw_end_lps_mm
+from planner.geometry.frames import FloatArray
+from planner.io.plan_document import PlanDocument, StructureRecord, TrajectoryRecord
+from planner.model import Structure, StructureSet, Verdict, verdict_of_margin
+
+NO_MASKS = "not measured: the image and the masks were not given"
+METAL_NOTE = "to the mask as drawn: the shift of the image beside metal is not counted"
+COVER_NOTE = "the needle or its margin reaches beyond the mask or the image"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ActualNeedle:
+    """A needle as it lies; ``words`` says where the two ends are from, and which is the tip."""
+
+    entry_lps_mm: FloatArray
+    tip_lps_mm: FloatArray
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActualClearance:
+    """Clearance of the needle as it lies to one structure that the plan kept clear of.
+
+    ``clearance_mm`` is rounded down to 0.01 mm and None where it could not be measured.
+    """
+
+    structure: str
+    planned_mm: float | None
+    clearance_mm: float | None
+    required_mm: float
+    verdict: Verdict
+    where_lps_mm: tuple[float, float, float] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Comparison:
+    """What was compared, the errors, and the clearances with the least room first."""
+
+    rank: int
+    planned: TrajectoryRecord
+    actual: ActualNeedle
+    errors: PlacementErrors
+    clearances: tuple[ActualClearance, ...]
+
+    @property
+    def is_under_margin(self) -> bool:
+        """Whether a measured clearance is under its margin."""
+        return any(c.verdict is Verdict.FAIL for c in self.clearances)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst clearance; unknown where there is none."""
+        if not self.clearances:
+            return Verdict.UNKNOWN
+        return Verdict.worst(c.verdict for c in self.clearances)
+
+
+def oriented(
+    planned: TrajectoryRecord,
+    one_lps_mm: FloatArray,
+    other_lps_mm: FloatArray,
+    *,
+    name: str,
+    is_labelled: bool,
+) -> ActualNeedle:
+    """The needle of a line: its labels say which end is the tip, else the planned tip does.
+
+    Parameters
+    ----------
+    planned : TrajectoryRecord
+    one_lps_mm, other_lps_mm : ndarray, shape (3,)
+        With labels: entry and tip. Without: in any order.
+    name : str
+    is_labelled : bool
+    """
+    if is_labelled:
+        words = "the labels say which end is the tip"
+        return ActualNeedle(
+            entry_lps_mm=one_lps_mm, tip_lps_mm=other_lps_mm, name=name, words=words
+        )
+    tip = np.array(planned.tip_lps_mm)
+    gaps_mm = [float(np.linalg.norm(end - tip)) for end in (one_lps_mm, other_lps_mm)]
+    is_turned = gaps_mm[0] < gaps_mm[1]
+    ends = (other_lps_mm, one_lps_mm) if is_turned else (one_lps_mm, other_lps_mm)
+    place = "first" if is_turned else "second"
+    words = f"the tip was taken to be the {place} end, nearer to the planned tip: no label says"
+    return ActualNeedle(entry_lps_mm=ends[0], tip_lps_mm=ends[1], name=name, words=words)
+
+
+def compare_needle(
+    plan: PlanDocument,
+    actual: ActualNeedle,
+    *,
+    rank: int = 1,
+    structures: StructureSet | None = None,
+    image_grid: Grid | None = None,
+) -> Comparison:
+    """A needle as it lies against a path of a plan.
+
+    Parameters
+    ----------
+    plan : PlanDocument
+    actual : ActualNeedle
+        In the frame of reference of the plan.
+    rank : int
+        Of the path that was followed.
+    structures, image_grid : StructureSet, Grid, optional
+        The masks of the plan and the grid of its image, read again. Without them every
+        clearance is unknown.
+
+    Raises
+    ------
+    InputError
+        If the plan has no path of that rank.
+    DegenerateGeometryError
+        If the needle has no length or a point is not finite.
+
+    Notes
+    -----
+    A clearance is that of DESIGN: from the axis, the throw of the procedure included, to the
+    nearest voxel box, less the needle's outer radius, against the margin of the plan. It is
+    never PASS where a part of the margin lies beyond the mask or the image, nor beside metal,
+    where the masks as drawn are not where the anatomy is.
+    """
+    planned = next((t for t in plan.trajectories if t.rank == rank), None)
+    if planned is None:
+        raise InputError(
+            "the plan has no such path",
+            seen=f"path {rank}",
+            needed=f"1 to {len(plan.trajectories)}" if plan.trajectories else "a plan with paths",
+        )
+    errors = placement_errors(
+        planned.entry_lps_mm,
+        planned.tip_lps_mm,
+        actual.entry_lps_mm,
+        actual.tip_lps_mm,
+        target_lps_mm=plan.target.point_lps_mm,
+    )
+    end = throw_end_lps_mm(actual.entry_lps_mm, actual.tip_lps_mm, plan.needle.throw_mm)
+    axis = np.stack([actual.entry_lps_mm, end])
+    found = [
+        _clearance(plan, planned, record, axis, structures, image_grid)
+        for record in plan.structures
+        if record.role.is_obstacle and record.margin_mm is not None
+    ]
+    found += [
+        ActualClearance(
+            structure=name,
+            planned_mm=None,
+            clearance_mm=None,
+            required_mm=0.0,
+            verdict=Verdict.UNKNOWN,
+            note="no mask was given to the plan, though its procedure requires one",
+        )
+        for name in _missing(planned)
+    ]
+    return Comparison(
+        rank=rank,
+        planned=planned,
+        actual=actual,
+        errors=errors,
+        clearances=tuple(sorted(found, key=_room_mm)),
+    )
+
+
+def _clearance(
+    plan: PlanDocument,
+    planned: TrajectoryRecord,
+    record: StructureRecord,
+    axis_lps_mm: FloatArray,
+    structures: StructureSet | None,
+    image_grid: Grid | None,
+) -> ActualClearance:
+    required_mm = record.margin_mm or 0.0
+    planned_mm = planned.clearance_mm.get(record.name)
+    if structures is None or image_grid is None or record.name not in structures:
+        return ActualClearance(
+            structure=record.name,
+            planned_mm=planned_mm,
+            clearance_mm=None,
+            required_mm=required_mm,
+            verdict=Verdict.UNKNOWN,
+            note=NO_MASKS,
+        )
+    structure = structures[record.name]
+    closest = MaskIndex(structure.mask).closest_approach(axis_lps_mm[:1], axis_lps_mm[1:])
+    radius_mm = plan.needle.outer_diameter_mm / 2
+    exact_mm = float(closest.distance_mm[0]) - radius_mm
+    band_mm = plan.procedure.caution_band_mm
+    verdict = verdict_of_margin(exact_mm, required_mm, caution_band=band_mm)
+    doubts = []
+    if not _is_covered(structure, image_grid, axis_lps_mm, required_mm + radius_mm):
+        doubts.append(COVER_NOTE)
+    if plan.implants and plan.mr is not None:
+        doubts.append(METAL_NOTE)
+    if doubts and verdict is not Verdict.FAIL:
+        verdict = Verdict.UNKNOWN
+    x, y, z = (float(v) for v in closest.on_axis_lps_mm[0])
+    return ActualClearance(
+        structure=record.name,
+        planned_mm=planned_mm,
+        clearance_mm=float(floor_to_hundredth(exact_mm)),
+        required_mm=required_mm,
+        verdict=verdict,
+        where_lps_mm=(x, y, z),
+        note="; ".join(doubts),
+    )
+
+
+def _is_covered(
+    structure: Structure, image_grid: Grid, axis_lps_mm: FloatArray, reach_mm: float
+) -> bool:
+    """Whether mask and image hold all that lies within reach of the needle."""
+    return all(
+        _room_to_faces_mm(grid, axis_lps_mm) >= reach_mm
+        for grid in (image_grid, structure.source.grid)
+    )
+
+
+def _room_to_faces_mm(grid: Grid, points_lps_mm: FloatArray) -> float:
+    """Least distance of points to the faces of a grid's box, negative outside."""
+    kji = grid.to_kji(points_lps_mm)
+    last = np.array(grid.shape_kji) - 0.5
+    return float((np.minimum(kji + 0.5, last - kji) * grid.spacing_kji_mm).min())
+
+
+def _missing(planned: TrajectoryRecord) -> list[str]:
+    return [
+        f.structure or "?"
+        for f in planned.findings
+        if f.constraint == "missing_structure" and f.verdict is Verdict.UNKNOWN
+    ]
+
+
+def _room_mm(item: ActualClearance) -> tuple[float, str]:
+    """What is not measured comes first: it is not known to be far."""
+    if item.clearance_mm is None:
+        return -np.inf, item.structure
+    return item.clearance_mm - item.required_mm, item.structure

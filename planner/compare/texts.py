@@ -1,0 +1,131 @@
+"""A comparison in words and as data."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from planner.compare.needle import ActualClearance, Comparison
+from planner.geometry.frames import orientation_letters, unit
+from planner.io.plan_document import RESEARCH_USE, PlanDocument
+from planner.report.style import BANNER, plain, shortened
+from planner.report.wording import compared, number, point_text
+
+SCHEMA = "needle-comparison/1"
+_WIDTH = 100
+_NAME_WIDTH = 30
+_OFF_AXIS_WORDS_MM = 0.05
+
+
+def error_rows(comparison: Comparison) -> list[tuple[str, str]]:
+    """The errors, each with its name."""
+    e = comparison.errors
+    side = "deep" if e.tip_along_mm > 0 else "shallow"
+    longer = "more" if e.depth_mm > 0 else "less"
+    off = ""
+    if e.tip_off_axis_mm > _OFF_AXIS_WORDS_MM:
+        off = f" towards {orientation_letters(unit(e.tip_off_axis_lps))}"
+    return [
+        ("Tip error", f"{number(e.tip_mm, 2)} mm"),
+        ("  along the needle", f"{number(abs(e.tip_along_mm), 2)} mm too {side}"),
+        ("  off the axis", f"{number(e.tip_off_axis_mm, 2)} mm{off}"),
+        (
+            "Entry error",
+            f"{number(e.entry_mm, 2)} mm, off the axis {number(e.entry_off_axis_mm, 2)} mm",
+        ),
+        ("Angle error", f"{number(e.angle_deg, 2)}°"),
+        (
+            "Depth",
+            f"{number(e.actual_depth_mm, 1)} mm, planned {number(e.planned_depth_mm, 1)}: "
+            f"{number(abs(e.depth_mm), 2)} mm {longer}",
+        ),
+        ("Tip to target", f"{number(e.tip_to_target_mm, 2)} mm"),
+    ]
+
+
+def comparison_text(plan: PlanDocument, comparison: Comparison) -> str:
+    """The comparison on one screen: the verdict of the clearances first."""
+    actual = comparison.actual
+    lines = [BANNER, "", f"NEEDLE AS IT LIES: {comparison.verdict.upper()} (clearances)"]
+    lines += _wrapped(
+        f"{plain(actual.name)} against path {comparison.rank} of {len(plan.trajectories)}: "
+        f"entry LPS {point_text(actual.entry_lps_mm)}, tip LPS {point_text(actual.tip_lps_mm)}; "
+        f"{plain(actual.words)}."
+    )
+    lines.append("")
+    lines += [f"{name:<20}{text}" for name, text in error_rows(comparison)]
+    tolerance_mm = plan.target.tolerance_mm
+    is_met = comparison.errors.tip_to_target_mm <= tolerance_mm
+    lines.append(f"{'':<20}tolerance {tolerance_mm:g} mm: {'kept' if is_met else 'NOT KEPT'}")
+    lines.append("")
+    lines += _table(comparison.clearances)
+    notes = dict.fromkeys(c.note for c in comparison.clearances if c.note)
+    lines += [line for note in notes for line in _wrapped(f"Never PASS: {note}.")]
+    return "\n".join(lines) + "\n"
+
+
+def _table(clearances: Sequence[ActualClearance]) -> list[str]:
+    if not clearances:
+        return ["No structure was kept clear of in this plan: no clearance can be told."]
+    head = f"{'clearance mm to':<{_NAME_WIDTH + 2}}{'as it lies':>12}{'needed':>9}{'planned':>9}"
+    lines = [f"{head}  verdict"]
+    for item in clearances:
+        measured, required = compared(item.clearance_mm, item.required_mm)
+        lines.append(
+            f"{shortened(plain(item.structure), _NAME_WIDTH):<{_NAME_WIDTH + 2}}"
+            f"{measured:>12}{required:>9}{number(item.planned_mm, 2):>9}  {item.verdict.upper()}"
+        )
+    return lines
+
+
+def comparison_json(plan: PlanDocument, comparison: Comparison) -> dict[str, Any]:
+    """Plain data; points LPS mm, lengths mm, angles in degrees."""
+    e, actual = comparison.errors, comparison.actual
+    return {
+        "schema": SCHEMA,
+        "research_use": RESEARCH_USE,
+        "verdict": str(comparison.verdict),
+        "path": comparison.rank,
+        "frame": plan.frame.model_dump(mode="json"),
+        "image": {
+            "series_instance_uid": plan.image.series_instance_uid,
+            "sha256": plan.image.sha256,
+        },
+        "actual": {
+            "name": actual.name,
+            "entry_lps_mm": actual.entry_lps_mm.tolist(),
+            "tip_lps_mm": actual.tip_lps_mm.tolist(),
+            "ends": actual.words,
+        },
+        "errors": {
+            "tip_mm": e.tip_mm,
+            "tip_along_mm": e.tip_along_mm,
+            "tip_off_axis_mm": e.tip_off_axis_mm,
+            "tip_off_axis_lps_mm": e.tip_off_axis_lps.tolist(),
+            "entry_mm": e.entry_mm,
+            "entry_off_axis_mm": e.entry_off_axis_mm,
+            "angle_deg": e.angle_deg,
+            "planned_depth_mm": e.planned_depth_mm,
+            "actual_depth_mm": e.actual_depth_mm,
+            "depth_mm": e.depth_mm,
+            "tip_to_target_mm": e.tip_to_target_mm,
+            "tolerance_mm": plan.target.tolerance_mm,
+        },
+        "clearances": [
+            {
+                "structure": c.structure,
+                "clearance_mm": c.clearance_mm,
+                "required_mm": c.required_mm,
+                "planned_mm": c.planned_mm,
+                "verdict": str(c.verdict),
+                "where_lps_mm": None if c.where_lps_mm is None else list(c.where_lps_mm),
+                "note": c.note,
+            }
+            for c in comparison.clearances
+        ],
+    }
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)

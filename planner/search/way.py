@@ -1,0 +1,237 @@
+"""What a procedure asks of the way to one target: rules, levels, preferences, doubts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.geometry.frames import FloatArray
+from planner.geometry.rays import run_inside_mm
+from planner.model import (
+    BoneRule,
+    Explanation,
+    Finding,
+    Needle,
+    Protocol,
+    StructureRole,
+    StructureSet,
+    Target,
+    TargetRegion,
+    Verdict,
+)
+from planner.safety.checks import NeedleAxis
+from planner.safety.cortex import cortex_rule
+from planner.safety.entry_rules import DIRECTION, entry_rules
+from planner.safety.pedicle import level_at, pedicle_rules, pedicles_of, too_narrow
+from planner.safety.target_rules import FARTHEST_MM, target_rules
+from planner.safety.way_rules import WayRule, directions_lps, unknown_finding
+from planner.search.batch import AxisBatch
+from planner.search.gates import Gate, measured, rule_gates
+
+TIP_PLACE = "tip_place"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Way:
+    """The procedure at one target.
+
+    Attributes
+    ----------
+    protocol : Protocol
+        At the target's level.
+    rules : tuple of WayRule
+    findings : tuple of Finding
+        What every path inherits: rules that cannot be asked, and doubts of the region.
+    explanation : tuple of Explanation
+        What is known to be impossible before any path is tried.
+    """
+
+    protocol: Protocol
+    rules: tuple[WayRule, ...]
+    findings: tuple[Finding, ...]
+    region: TargetRegion | None
+    explanation: tuple[Explanation, ...] = ()
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """The rules that are asked last."""
+        return rule_gates(self.rules)
+
+    def path_findings(self, axis: NeedleAxis) -> tuple[Finding, ...]:
+        """What the rules say of one path."""
+        return (*(rule.finding(axis) for rule in self.rules), *self.findings)
+
+    def cost_terms(self, batch: AxisBatch, active: NDArray[np.int64]) -> dict[str, FloatArray]:
+        """Preferences of the procedure, 0..1 for each active path."""
+        terms = {}
+        soft = next((r for r in self.rules if r.constraint == DIRECTION and not r.is_hard), None)
+        if soft is not None:
+            terms[DIRECTION] = np.where(soft.ok(measured(soft, batch, active)), 0.0, 1.0)
+        if self.region is not None:
+            entries = batch.entry_lps_mm[active]
+            tips = np.ascontiguousarray(batch.tip_lps_mm[active])
+            terms[TIP_PLACE] = tip_place(self.protocol, self.region, entries, tips)
+        return terms
+
+
+def way_to(
+    target: Target,
+    protocol: Protocol,
+    needle: Needle,
+    structures: StructureSet,
+    midline_l_mm: float | None,
+) -> Way:
+    """The rules of a procedure for one target.
+
+    Parameters
+    ----------
+    midline_l_mm : float or None
+        The patient's middle at the target, None where it is not known.
+    """
+    region = target.region
+    if region is not None:
+        protocol = protocol.at_level(region.level, region.side)
+    rules = [*entry_rules(protocol, midline_l_mm)]
+    findings: list[Finding] = []
+    explanation: tuple[Explanation, ...] = ()
+    if protocol.direction is not None and midline_l_mm is None:
+        note = "the patient's midline is not known: which way the needle runs cannot be told"
+        findings.append(_doubt(DIRECTION, note))
+    if region is not None:
+        rules += target_rules(protocol, region)
+        findings += [_doubt("target_region", text) for text in region.warnings]
+        findings += _measures(protocol, region)
+        findings += _joint_gap(protocol, region, needle)
+    elif _needs_depth(protocol):
+        note = "the target is a point: how deep in the foramen the tip lies cannot be told"
+        findings.append(unknown_finding("depth_in_target", note))
+    if protocol.cortex_angle_deg is not None:
+        bones = [s.mask for s in structures.with_role(StructureRole.BONE)]
+        if bones:
+            rules.append(cortex_rule(bones, protocol.cortex_angle_deg))
+        else:
+            note = "no bone mask is given: the angle to the cortex cannot be told"
+            findings.append(unknown_finding("cortex_angle", note))
+    if protocol.bone is BoneRule.THROUGH_PEDICLE:
+        pedicle, doubt, explanation = _pedicle(target, protocol, needle, structures)
+        rules += pedicle
+        findings += doubt
+    return Way(
+        protocol=protocol,
+        rules=tuple(rules),
+        findings=tuple(findings),
+        region=region,
+        explanation=explanation,
+    )
+
+
+def tip_place(
+    protocol: Protocol, region: TargetRegion, entries: FloatArray, tips: FloatArray
+) -> FloatArray:
+    """How far tips are from the preferred place in a region, 0..1, (n,).
+
+    By depth along the path where the procedure prefers one, else by distance from the centre.
+    """
+    preferred = None if protocol.tip is None else protocol.tip.preferred_depth_fraction
+    if preferred is None:
+        reach = region.mask.grid.to_lps(np.argwhere(region.mask.inside)) - region.centre_lps_mm
+        farthest = float(np.sqrt(np.einsum("ij,ij->i", reach, reach).max()))
+        off = np.linalg.norm(tips - region.centre_lps_mm, axis=1)
+        return np.asarray(np.clip(off / max(farthest, 1e-9), 0.0, 1.0))
+    along = directions_lps(entries, tips)
+    ahead = run_inside_mm(region.mask, tips, along, FARTHEST_MM)
+    behind = run_inside_mm(region.mask, tips, -along, FARTHEST_MM)
+    fraction = behind / np.maximum(ahead + behind, 1e-9)
+    p = preferred.value
+    return np.asarray(np.clip(np.abs(fraction - p) / max(p, 1.0 - p), 0.0, 1.0))
+
+
+def _pedicle(
+    target: Target, protocol: Protocol, needle: Needle, structures: StructureSet
+) -> tuple[list[WayRule], list[Finding], tuple[Explanation, ...]]:
+    region = target.region
+    level = region.level if region is not None else level_at(structures, target.point_lps_mm)
+    if level is None:
+        note = "the target lies in no labelled vertebra: the pedicle cannot be told"
+        return [], [unknown_finding("pedicle", note)], ()
+    pedicles = pedicles_of(structures, level)
+    gap = None if protocol.corridor is None else protocol.corridor.numbers.get("gap_mm")
+    if gap is None:
+        gap = protocol.pedicle_wall_gap
+    if not pedicles.regions or gap is None:
+        why = "; ".join(pedicles.reasons) or "the procedure gives no gap to its wall"
+        return [], [unknown_finding("pedicle", f"no pedicle of {level} is known: {why}")], ()
+    narrow = too_narrow(pedicles, needle, gap.value)
+    rules = pedicle_rules(pedicles, needle, gap.value, gap.evidence)
+    return rules, [], () if narrow is None else (narrow,)
+
+
+_LIMITED = {
+    "max_disc_obliquity_deg": ("disc_obliquity_deg", False),
+    "least_triangle_area_mm2": ("safe_triangle_area_mm2", True),
+}
+"""Numbers of a corridor about the anatomy itself: its measure, and whether it is a least one."""
+
+
+def _measures(protocol: Protocol, region: TargetRegion) -> list[Finding]:
+    """Anatomy that makes the way hard, or that was not measured: cautions, the same for all."""
+    found = []
+    numbers = {} if protocol.corridor is None else protocol.corridor.numbers
+    for key, (measure, is_least) in _LIMITED.items():
+        limit = numbers.get(key)
+        value = region.measures.get(measure)
+        if limit is None or value is None:
+            continue
+        is_kept = value >= limit.value if is_least else value <= limit.value
+        found.append(
+            Finding(
+                constraint=measure.rsplit("_", 1)[0],
+                structure=None,
+                measured=round(value, 2),
+                required=limit.value,
+                unit={"deg": "degrees"}.get(measure.rsplit("_", 1)[1], measure.rsplit("_", 1)[1]),
+                verdict=Verdict.PASS if is_kept else Verdict.CAUTION,
+                note=f"{'at least' if is_least else 'at most'}; evidence: {limit.evidence}",
+            )
+        )
+    return found
+
+
+def _needs_depth(protocol: Protocol) -> bool:
+    """Whether the procedure bounds how deep the tip goes into a foramen that opens beyond."""
+    rule = protocol.corridor
+    return rule is not None and rule.kind == "foramen" and "max_depth_mm" in rule.numbers
+
+
+def _joint_gap(protocol: Protocol, region: TargetRegion, needle: Needle) -> list[Finding]:
+    """Whether the joint as labelled is wide enough for the needle; unknown where it is not."""
+    gap_mm = region.measures.get("joint_gap_mm")
+    if protocol.corridor is None or protocol.corridor.kind != "joint_plane" or gap_mm is None:
+        return []
+    is_open = gap_mm >= needle.outer_diameter_mm
+    note = "width of the joint as labelled, against the needle's diameter"
+    return [
+        Finding(
+            constraint="joint_gap",
+            structure=None,
+            measured=round(gap_mm, 2),
+            required=needle.outer_diameter_mm,
+            unit="mm",
+            verdict=Verdict.PASS if is_open else Verdict.UNKNOWN,
+            note=note if is_open else f"{note}: fused, or finer than the labels",
+        )
+    ]
+
+
+def _doubt(constraint: str, note: str) -> Finding:
+    return Finding(
+        constraint=constraint,
+        structure=None,
+        measured=None,
+        required=None,
+        unit="",
+        verdict=Verdict.CAUTION,
+        note=note,
+    )

@@ -1,0 +1,227 @@
+"""What a procedure asks of the way to its target, derived a second time.
+
+Target regions and pedicles are derived anew from the labels; everything measured on a path is
+in ``way_findings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.anatomy import find_region
+from planner.anatomy.names import Part, label_of
+from planner.errors import ConfigError, PlannerError
+from planner.geometry import Grid, Mask
+from planner.geometry.digest import mask_sha256
+from planner.geometry.frames import FloatArray
+from planner.io.plan_document import PlanDocument
+from planner.model import BoneRule, Protocol, StructureRole, StructureSet, TargetRegion
+from planner.verify.exact import VoxelBoxes
+from planner.verify.ledger import Ledger
+
+REGION_PREFIX = "region:"
+PLACE_TOL_MM = 1e-6
+WALL_REACH_MM = 20.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Pedicle:
+    """One pedicle: the bone to cross, and what is beside it."""
+
+    inside: Mask
+    wall: VoxelBoxes
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class WayTruth:
+    """The procedure at the plan's target.
+
+    ``expected`` are the findings that every path must have; ``bones`` is the union of all
+    bone, None without any.
+    """
+
+    protocol: Protocol | None
+    region: TargetRegion | None
+    midline_l_mm: float | None
+    pedicles: tuple[Pedicle, ...] = ()
+    bones: Mask | None = None
+    region_border: VoxelBoxes | None = None
+    expected: Mapping[str, bool] = field(default_factory=dict)
+    """By constraint: whether it can be measured; what cannot is unknown on every path."""
+
+
+def protocol_as_planned(
+    plan: PlanDocument, protocol: Protocol | None, book: Ledger
+) -> Protocol | None:
+    """The procedure with the plan's opt-ins; None where it has no such opt-in."""
+    if protocol is None:
+        return None
+    try:
+        for name in plan.procedure.opt_ins:
+            protocol = protocol.with_opt_in(name)
+    except ConfigError:
+        book.same("procedure.opt_ins", list(plan.procedure.opt_ins), None)
+        return None
+    return protocol
+
+
+def way_truth(
+    plan: PlanDocument, structures: StructureSet, protocol: Protocol | None, book: Ledger
+) -> WayTruth:
+    """Region, pedicles and the rules that follow from the procedure."""
+    region = _region(plan, structures, book)
+    if protocol is not None and plan.target.region is not None:
+        protocol = protocol.at_level(plan.target.region.level, plan.target.region.side)
+    bones = [s.mask.inside for s in structures.with_role(StructureRole.BONE)]
+    pedicles = _pedicles(plan, structures, protocol, region)
+    return WayTruth(
+        protocol=protocol,
+        region=region,
+        midline_l_mm=plan.target.midline_l_mm,
+        pedicles=pedicles,
+        bones=None if not bones else Mask(grid=structures.grid, inside=np.any(bones, axis=0)),
+        region_border=None if region is None else VoxelBoxes.of(_complement(region.mask)),
+        expected=_expected(protocol, region, plan, bool(bones), bool(pedicles)),
+    )
+
+
+def _region(plan: PlanDocument, structures: StructureSet, book: Ledger) -> TargetRegion | None:
+    record = plan.target.region
+    if record is None:
+        return None
+    try:
+        if record.name.startswith(REGION_PREFIX):
+            name = record.name.removeprefix(REGION_PREFIX)
+            region = TargetRegion(
+                name=record.name,
+                mask=structures[name].mask,
+                centre_lps_mm=np.array(plan.target.point_lps_mm),
+            )
+        else:
+            region = find_region(record.name, structures)
+    except (PlannerError, KeyError):
+        book.same("target.region", record.name, None, note="it cannot be derived again")
+        return None
+    book.same("target.region.sha256", record.sha256, mask_sha256(region.mask))
+    book.same("target.region.voxels", record.voxels, int(np.count_nonzero(region.mask.inside)))
+    for key in ("level", "side"):
+        book.same(f"target.region.{key}", getattr(record, key), getattr(region, key))
+    off = np.linalg.norm(region.centre_lps_mm - np.array(plan.target.point_lps_mm))
+    book.close("target.point_lps_mm is off the region's centre by", float(off), 0.0, 1e-3)
+    for key in ("axis_lps", "plane_normal_lps"):
+        told, found = getattr(record, key), getattr(region, key)
+        same = (told is None) == (found is None) and (
+            told is None or bool(np.allclose(told, found, atol=PLACE_TOL_MM))
+        )
+        book.rule(f"target.region.{key}", told, None if found is None else found.tolist(), same)
+    same = record.measures.keys() == region.measures.keys() and all(
+        abs(record.measures[k] - v) <= PLACE_TOL_MM for k, v in region.measures.items()
+    )
+    book.rule("target.region.measures", dict(record.measures), dict(region.measures), same)
+    return region
+
+
+def _expected(
+    protocol: Protocol | None,
+    region: TargetRegion | None,
+    plan: PlanDocument,
+    has_bone: bool,
+    has_pedicles: bool,
+) -> dict[str, bool]:
+    if protocol is None:
+        return {}
+    numbers = {} if protocol.corridor is None else protocol.corridor.numbers
+    expected = {}
+    if protocol.direction is not None:
+        expected["direction"] = plan.target.midline_l_mm is not None
+    if protocol.depth_mm is not None:
+        expected["depth"] = True
+    if protocol.cortex_angle_deg is not None:
+        expected["cortex_angle"] = has_bone
+    if protocol.bone is BoneRule.THROUGH_PEDICLE:
+        expected["pedicle"] = has_pedicles
+        if has_pedicles:
+            expected["pedicle_wall"] = True
+    if region is None:
+        if protocol.corridor is not None and protocol.corridor.kind == "foramen":
+            expected |= {"depth_in_target": False} if "max_depth_mm" in numbers else {}
+        return expected
+    is_joint = protocol.corridor is not None and protocol.corridor.kind == "joint_plane"
+    if is_joint and "joint_gap_mm" in region.measures:
+        expected["joint_gap"] = True
+    expected["tip_in_region"] = True
+    if protocol.tip is not None and protocol.tip.far_wall is not None:
+        expected["far_wall"] = True
+    if "max_plane_angle_deg" in numbers and region.plane_normal_lps is not None:
+        expected["joint_plane"] = True
+    if "max_depth_mm" in numbers:
+        expected["depth_in_target"] = True
+    return expected
+
+
+def wall_gap_mm(protocol: Protocol) -> float | None:
+    """Bone to leave on each side in the pedicle."""
+    gap = None if protocol.corridor is None else protocol.corridor.numbers.get("gap_mm")
+    gap = protocol.pedicle_wall_gap if gap is None else gap
+    return None if gap is None else gap.value
+
+
+def _pedicles(
+    plan: PlanDocument,
+    structures: StructureSet,
+    protocol: Protocol | None,
+    region: TargetRegion | None,
+) -> tuple[Pedicle, ...]:
+    if protocol is None or protocol.bone is not BoneRule.THROUGH_PEDICLE:
+        return ()
+    level = None if region is None else region.level
+    if region is None:
+        for structure in structures.structures:
+            label = label_of(structure.name)
+            is_one = label is not None and label.part in (Part.VERTEBRA, Part.BODY)
+            point = np.array(plan.target.point_lps_mm)
+            if level is None and is_one and bool(structure.mask.contains(point)):
+                level = None if label is None else label.level
+    if level is None or wall_gap_mm(protocol) is None:
+        return ()
+    found = []
+    for side in ("left", "right"):
+        try:
+            one = find_region(f"pedicle:{level}:{side}", structures)
+        except PlannerError:
+            continue
+        found.append(Pedicle(inside=one.mask, wall=VoxelBoxes.of(_wall(one))))
+    return tuple(found)
+
+
+def _wall(pedicle: TargetRegion) -> Mask:
+    """Every voxel beside the pedicle between the planes of its two ends."""
+    grid = pedicle.mask.grid
+    axis, centre = np.array(pedicle.axis_lps), np.array(pedicle.centre_lps_mm)
+    bone_kji = np.argwhere(pedicle.mask.inside)
+    ends = np.abs((_lps(grid, bone_kji) - centre) @ axis).max()
+    every = np.argwhere(~pedicle.mask.inside)
+    offset = _lps(grid, every) - centre
+    near = (offset**2).sum(axis=1) <= ends**2 + WALL_REACH_MM**2 + 1e-9
+    every, offset = every[near], offset[near]
+    along = offset @ axis
+    aside = np.sqrt(np.maximum((offset**2).sum(axis=1) - along**2, 0.0))
+    keep = every[(np.abs(along) <= ends) & (aside <= WALL_REACH_MM)]
+    inside = np.zeros(grid.shape_kji, dtype=bool)
+    inside[tuple(keep.T)] = True
+    return Mask(grid=grid, inside=inside)
+
+
+def _lps(grid: Grid, kji: np.ndarray) -> FloatArray:
+    return np.asarray(kji @ grid.lps_from_kji[:3, :3].T + grid.lps_from_kji[:3, 3])
+
+
+def _complement(mask: Mask) -> Mask:
+    """What lies around a mask, one voxel deep; the image's edge counts as nothing."""
+    from scipy import ndimage
+
+    around = ndimage.binary_dilation(mask.inside, np.ones((3, 3, 3), bool)) & ~mask.inside
+    return Mask(grid=mask.grid, inside=around)

@@ -1,0 +1,292 @@
+"""Findings about the way, their numbers measured again, and the verdicts that follow."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from planner.geometry import Mask
+from planner.geometry.frames import FloatArray
+from planner.io.plan_document import FindingRecord, TrajectoryRecord
+from planner.model import Protocol, Verdict
+from planner.verify.exact import VoxelBoxes, walk_voxels
+from planner.verify.ledger import Ledger
+from planner.verify.way import WayTruth, wall_gap_mm
+
+ROUNDING = 0.005 + 1e-6
+WALK_TOL_MM = 0.01
+CORTEX_TOL_DEG = 25.0
+"""Two ways to smooth a surface of voxels agree to this where it curves."""
+
+CORTEX_SIGMA_MM = 2.5
+FAR_MM = 300.0
+NO_SIDE_MM = 3.0
+PREFERENCE_COSTS = ("direction", "tip_place")
+REGION_FINDINGS = ("target_region", "disc_obliquity", "safe_triangle_area")
+WAY_FINDINGS = (
+    "direction",
+    "depth",
+    "joint_plane",
+    "depth_in_target",
+    "tip_in_region",
+    "far_wall",
+    "cortex_angle",
+    "pedicle",
+    "pedicle_wall",
+    "joint_gap",
+    *REGION_FINDINGS,
+)
+
+
+class PathWay:
+    """The way of one path, measured again."""
+
+    def __init__(self, way: WayTruth, path: TrajectoryRecord, radius_mm: float) -> None:
+        self.way = way
+        self.entry, self.tip = np.array(path.entry_lps_mm), np.array(path.tip_lps_mm)
+        self.end = np.array(path.throw_end_lps_mm)
+        self.along = (self.tip - self.entry) / np.linalg.norm(self.tip - self.entry)
+        self.radius_mm = radius_mm
+
+    def value(self, constraint: str) -> float | None:
+        """The number of a finding; None where there is none to be told."""
+        found = getattr(self, f"_{constraint}")()
+        return None if found is None or np.isnan(found) else float(found)
+
+    def _direction(self) -> float | None:
+        middle = self.way.midline_l_mm
+        if middle is None or abs(self.tip[0] - middle) <= NO_SIDE_MM:
+            return None
+        sign = 1.0 if self.tip[0] > middle else -1.0
+        return float(sign * (self.entry[0] - self.tip[0]))
+
+    def _depth(self) -> float:
+        return float(np.sqrt(((self.tip - self.entry) ** 2).sum()))
+
+    def _joint_plane(self) -> float:
+        normal = np.array(self.way.region.plane_normal_lps)  # type: ignore[union-attr]
+        across = abs(float(self.along @ normal))
+        return float(np.degrees(np.arctan2(across, np.sqrt(max(0.0, 1.0 - across**2)))))
+
+    def _depth_in_target(self) -> float:
+        return _inside_mm(self.way.region.mask, self.entry, self.end)  # type: ignore[union-attr]
+
+    def _tip_in_region(self) -> float:
+        assert self.way.region is not None and self.way.region_border is not None
+        if not bool(self.way.region.mask.contains(self.tip)):
+            return -1.0
+        return self.way.region_border.nearest_to_segment(self.tip, self.tip).distance_mm
+
+    def _far_wall(self) -> float:
+        return _run_mm(self.way.region.mask, self.end, self.along)  # type: ignore[union-attr]
+
+    def _cortex_angle(self) -> float | None:
+        return None if self.way.bones is None else _cortex_deg(self.way.bones, self.entry, self.end)
+
+    def _pedicle(self) -> float:
+        return max(_inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles)
+
+    def _pedicle_wall(self) -> float:
+        crossed = [_inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles]
+        own = self.way.pedicles[int(np.argmax(crossed))].wall
+        return own.nearest_to_segment(self.entry, self.end).distance_mm - self.radius_mm
+
+    def _disc_obliquity(self) -> float | None:
+        return self.way.region.measures.get("disc_obliquity_deg")  # type: ignore[union-attr]
+
+    def _safe_triangle_area(self) -> float | None:
+        return self.way.region.measures.get("safe_triangle_area_mm2")  # type: ignore[union-attr]
+
+
+def check_way_presence(path: TrajectoryRecord, way: WayTruth, book: Ledger) -> None:
+    """Every rule of the procedure has its finding on every path."""
+    for constraint in way.expected:
+        held = [f for f in path.findings if f.constraint == constraint]
+        book.rule(f"findings hold '{constraint}' once", len(held), 1, len(held) == 1)
+    if way.region is not None:
+        held = [f for f in path.findings if f.constraint == "target_region"]
+        needed = len(way.region.warnings)
+        book.rule("findings hold the region's warnings", len(held), needed, len(held) == needed)
+
+
+def check_way_finding(
+    claim: str,
+    finding: FindingRecord,
+    path: TrajectoryRecord,
+    way: WayTruth,
+    radius_mm: float,
+    book: Ledger,
+) -> None:
+    """Its number, and a verdict that is no better than the number."""
+    name = finding.constraint
+    if name == "target_region":
+        is_kept = way.region is not None and finding.verdict is Verdict.CAUTION
+        book.rule(f"{claim}.verdict", str(finding.verdict), "caution", is_kept)
+        return
+    if way.protocol is None or (name in REGION_FINDINGS and way.region is None):
+        book.rule(f"{claim} can be measured", finding.measured, None, False)
+        return
+    if name not in REGION_FINDINGS and not way.expected.get(name, False):
+        wanted = Verdict.CAUTION if name == "direction" else Verdict.UNKNOWN
+        is_kept = name in way.expected and finding.verdict is wanted and finding.measured is None
+        book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), is_kept)
+        return
+    if name == "joint_gap":
+        gap_mm = way.region.measures["joint_gap_mm"]  # type: ignore[union-attr]
+        book.close(f"{claim}.measured", finding.measured, gap_mm, ROUNDING)
+        book.close(f"{claim}.required", finding.required, 2 * radius_mm, 1e-9)
+        wanted = Verdict.PASS if gap_mm >= 2 * radius_mm else Verdict.UNKNOWN
+        book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), finding.verdict is wanted)
+        return
+    value = PathWay(way, path, radius_mm).value(name)
+    tolerance = CORTEX_TOL_DEG if name == "cortex_angle" else WALK_TOL_MM
+    book.close(f"{claim}.measured", finding.measured, value, tolerance)
+    # what the surface's smoothing leaves open is decided by the claimed number
+    decisive = finding.measured if name == "cortex_angle" else value
+    wanted = _verdict(name, decisive, way.protocol)
+    near = any(
+        finding.verdict is _verdict(name, None if decisive is None else decisive + d, way.protocol)
+        for d in (-ROUNDING, 0.0, ROUNDING)
+    )
+    book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), near)
+
+
+def preference_costs(path: TrajectoryRecord, way: WayTruth) -> dict[str, float]:
+    """Cost terms of the procedure's preferences, by name; only those that apply."""
+    protocol, found = way.protocol, {}
+    if protocol is None:
+        return {}
+    measured = PathWay(way, path, 0.0)
+    is_soft = protocol.direction is not None and not protocol.direction_is_hard
+    if is_soft and way.expected.get("direction", False):
+        kept = _verdict("direction", measured.value("direction"), protocol) is Verdict.PASS
+        found["direction"] = 0.0 if kept else 1.0
+    if way.region is not None:
+        found["tip_place"] = _tip_place(way, measured)
+    return found
+
+
+def _tip_place(way: WayTruth, measured: PathWay) -> float:
+    assert way.region is not None and way.protocol is not None
+    mask, tip = way.region.mask, way.protocol.tip
+    if tip is None or tip.preferred_depth_fraction is None:
+        matrix = mask.grid.lps_from_kji
+        places = np.argwhere(mask.inside) @ matrix[:3, :3].T + matrix[:3, 3]
+        reach = np.sqrt(((places - way.region.centre_lps_mm) ** 2).sum(axis=1)).max()
+        off = np.sqrt(((measured.tip - way.region.centre_lps_mm) ** 2).sum())
+        return float(min(off / max(reach, 1e-9), 1.0))
+    ahead = _run_mm(mask, measured.tip, measured.along)
+    behind = _run_mm(mask, measured.tip, -measured.along)
+    wanted = tip.preferred_depth_fraction.value
+    share = behind / max(ahead + behind, 1e-9)
+    return float(min(abs(share - wanted) / max(wanted, 1.0 - wanted), 1.0))
+
+
+def _limits(name: str, protocol: Protocol) -> tuple[float, float, bool]:
+    """Least, most, and whether a path beyond is refused."""
+    tip = protocol.tip
+    numbers = {} if protocol.corridor is None else protocol.corridor.numbers
+
+    def number(key: str, other: float) -> float:
+        return numbers[key].value if key in numbers else other
+
+    border = 0.0 if tip is None or tip.border is None else tip.border.value
+    far_wall = 0.0 if tip is None or tip.far_wall is None else tip.far_wall.value
+    runs_in = protocol.direction == "lateral_to_medial"
+    depth, cortex = protocol.depth_mm, protocol.cortex_angle_deg
+    table: dict[str, tuple[float, float, bool]] = {
+        "direction": (0.0, np.inf, protocol.direction_is_hard)
+        if runs_in
+        else (-np.inf, 0.0, protocol.direction_is_hard),
+        "depth": (-np.inf, np.inf, False) if depth is None else (depth.low, depth.high, False),
+        "joint_plane": (-np.inf, number("max_plane_angle_deg", np.inf), True),
+        "depth_in_target": (-np.inf, number("max_depth_mm", np.inf), True),
+        "tip_in_region": (border, np.inf, True),
+        "far_wall": (far_wall, np.inf, True),
+        "cortex_angle": (-np.inf, np.inf, True)
+        if cortex is None
+        else (cortex.min_deg, cortex.max_deg, True),
+        "pedicle": (1.0, np.inf, True),
+        "pedicle_wall": (wall_gap_mm(protocol) or 0.0, np.inf, True),
+        "disc_obliquity": (-np.inf, number("max_disc_obliquity_deg", np.inf), False),
+        "safe_triangle_area": (number("least_triangle_area_mm2", -np.inf), np.inf, False),
+    }
+    return table[name]
+
+
+def _verdict(name: str, value: float | None, protocol: Protocol) -> Verdict:
+    low, high, is_hard = _limits(name, protocol)
+    if value is None:
+        may_be_absent = name in ("direction", "cortex_angle")
+        return Verdict.PASS if may_be_absent else Verdict.FAIL
+    if low - 1e-9 <= value <= high + 1e-9:
+        return Verdict.PASS
+    return Verdict.FAIL if is_hard else Verdict.CAUTION
+
+
+def _inside_mm(mask: Mask, start: FloatArray, end: FloatArray) -> float:
+    walk = walk_voxels(start, end, mask.grid)
+    return float(np.sum((walk.to_mm - walk.from_mm)[walk.inside(mask)]))
+
+
+def _run_mm(mask: Mask, start: FloatArray, direction: FloatArray) -> float:
+    """Length of the first unbroken stretch inside."""
+    walk = walk_voxels(start, start + FAR_MM * direction, mask.grid)
+    outside = np.flatnonzero(~walk.inside(mask))
+    if outside.size == 0:
+        return FAR_MM
+    return float(walk.from_mm[outside[0]])
+
+
+def _cortex_deg(bone: Mask, start: FloatArray, end: FloatArray) -> float | None:
+    """Angle to the surface of bone where a path first meets it, by a smoothed block around."""
+    walk = walk_voxels(start, end, bone.grid)
+    hits = np.flatnonzero(walk.inside(bone))
+    if hits.size == 0:
+        return None
+    at = walk.kji[hits[0]]
+    spacing = bone.grid.spacing_kji_mm
+    reach = np.ceil(4 * CORTEX_SIGMA_MM / spacing).astype(int) + 2
+    low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, bone.grid.shape_kji)
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    smooth = ndimage.gaussian_filter(bone.inside[box].astype(float), CORTEX_SIGMA_MM / spacing)
+    here = tuple(int(v) for v in at - low)
+    gradient = np.array([g[here] for g in np.gradient(smooth, *spacing)])
+    columns = bone.grid.lps_from_kji[:3, :3] / spacing
+    inward = columns @ gradient
+    length = np.linalg.norm(inward)
+    if not length > 1e-12:
+        return None
+    way = (end - start) / np.linalg.norm(end - start)
+    return float(np.degrees(np.arcsin(np.clip(inward @ way / length, -1.0, 1.0))))
+
+
+def check_shaft(
+    claim: str,
+    finding: FindingRecord,
+    path: TrajectoryRecord,
+    boxes: VoxelBoxes,
+    asked: tuple[float, float] | None,
+    radius_mm: float,
+    band_mm: float,
+    book: Ledger,
+) -> None:
+    """The usual margin, kept by all but the last stretch before the tip."""
+    if asked is None:
+        book.rule(f"{claim} is a rule of the procedure", finding.structure, None, False)
+        return
+    needed_mm, last_mm = asked
+    entry, tip = np.array(path.entry_lps_mm), np.array(path.tip_lps_mm)
+    length = float(np.sqrt(((tip - entry) ** 2).sum()))
+    end = entry + max(0.0, length - last_mm) * (tip - entry) / length
+    exact_mm = boxes.nearest_to_segment(entry, end).distance_mm - radius_mm
+    book.close(f"{claim}.required", finding.required, needed_mm, 1e-9)
+    told = finding.measured
+    is_close = told is not None and exact_mm - 0.0101 <= told <= exact_mm + 1e-6
+    book.rule(f"{claim}.measured", told, exact_mm, is_close)
+    wanted = {
+        Verdict.PASS if room >= band_mm else Verdict.CAUTION if room >= 0.0 else Verdict.FAIL
+        for room in (exact_mm - needed_mm - 1e-6, exact_mm - needed_mm + 1e-6)
+    }
+    is_kept = finding.verdict in wanted
+    book.rule(f"{claim}.verdict", str(finding.verdict), sorted(map(str, wanted)), is_kept)

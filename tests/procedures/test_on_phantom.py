@@ -1,0 +1,84 @@
+"""Every procedure on the phantom: a path that an expert would recognise, and NO where it must be.
+
+Two patients (large and small) under two obliquities; a variant of the patient in which nothing
+is left; and the same patient with a mask missing that the procedure cannot do without.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.model import Verdict
+from planner.protocols import list_protocols
+from planner.verify import verify_plan
+from tests.phantom_expectations import EXPECTATIONS
+from tests.phantom_paths import complaints
+from tests.phantom_planning import BLOCKED, CASES, planned
+
+BY_SCENE = sorted(EXPECTATIONS, key=lambda name: EXPECTATIONS[name].make.__name__)
+GOOD = (Verdict.PASS, Verdict.CAUTION)
+FINE_ONLY = {"facet_injection", "facet_cryoneurotomy"}
+"""Regions too small for the coarse scan of the small patient: refused there, with the reason."""
+
+NOT_SEEN = {
+    "facet_cryoneurotomy": "a fusion mass in the vertebra's own label moves the groove that the "
+    "region is derived from: the region carries a warning, and a person must look at it"
+}
+
+VERIFIED = {"transforaminal_epidural", "vertebral_biopsy_transpedicular", "bone_cyst"}
+
+
+def test_every_procedure_is_expected_somewhere():
+    assert set(list_protocols()) - set(EXPECTATIONS) <= {"bone_biopsy_flat"}
+
+
+@pytest.mark.parametrize("case", ["large", "small"])
+@pytest.mark.parametrize("procedure", BY_SCENE)
+def test_a_path_that_an_expert_would_recognise(procedure, case):
+    expectation = EXPECTATIONS[procedure]
+    sizes, scan = CASES[case]
+    scene = expectation.scene(scan, **sizes)
+    result = planned(procedure, expectation, scene)
+    if result is None:
+        assert procedure in FINE_ONLY and case == "small"
+        pytest.skip("the labels of the coarse scan do not carry this region")
+    assert result.verdict in GOOD
+    found = [
+        complaints(expectation, scene, path.entry_lps_mm, path.tip_lps_mm)
+        for path in result.trajectories
+        if path.verdict in GOOD
+    ]
+    if result.protocol.axial_deg is None and result.protocol.approach_side is None:
+        # no direction is published: the depth alone is expected
+        found = [[c for c in told if c.startswith("depth")] for told in found]
+    assert [] in found, found
+    if procedure in VERIFIED and case == "large":
+        structures = result.structures
+        report = verify_plan(result, scene.volume, structures, protocol=result.protocol)
+        expected = [c for c in report.failures if not c.claim.startswith("target.region")]
+        assert not expected, [c.claim for c in expected]
+
+
+@pytest.mark.parametrize("procedure", BY_SCENE)
+def test_no_where_it_cannot_be_done(procedure):
+    expectation = EXPECTATIONS[procedure]
+    if procedure in NOT_SEEN:
+        pytest.skip(NOT_SEEN[procedure])
+    if expectation.blocked_patient is None:
+        pytest.skip("only missing knowledge stops this procedure")
+    scene = expectation.blocked_scene(BLOCKED)
+    target = None if expectation.blocked_target is None else expectation.blocked_target[0]
+    result = planned(procedure, expectation, scene, target=target)
+    if result is None:
+        return  # no region, no path: the loader of the target refused
+    assert result.verdict not in GOOD
+    assert result.explanation or result.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("procedure", BY_SCENE)
+def test_unknown_without_a_mask_that_it_needs(procedure):
+    expectation = EXPECTATIONS[procedure]
+    sizes, scan = CASES["large"]
+    scene = expectation.scene(scan, **sizes)
+    result = planned(procedure, expectation, scene, without=expectation.unknown_without)
+    assert result is None or result.verdict not in GOOD

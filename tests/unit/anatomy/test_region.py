@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planner.errors import GridMismatchError, TargetError
+from planner.geometry import Grid, Mask
+from planner.model import TargetRegion
+
+
+@pytest.fixture
+def mask(oriented_grid: Grid) -> Mask:
+    inside = np.zeros(oriented_grid.shape_kji, np.bool_)
+    inside[2:5, 3:8, 1:4] = True
+    return Mask(grid=oriented_grid, inside=inside)
+
+
+def region(mask: Mask, /, **changed) -> TargetRegion:
+    values = {
+        "name": "anatomy:disc:L4-L5",
+        "mask": mask,
+        "centre_lps_mm": mask.grid.to_lps((3, 5, 2)),
+        "axis_lps": np.array([0.6, -0.8, 0.0]),
+        "measures": {"disc_height_mm": 9.5},
+    }
+    return TargetRegion(**{**values, **changed})
+
+
+def test_a_region_keeps_copies_that_cannot_be_changed(mask: Mask) -> None:
+    centre = mask.grid.to_lps((3, 5, 2))
+    made = region(mask, centre_lps_mm=centre)
+    centre += 1.0
+    np.testing.assert_allclose(made.centre_lps_mm, mask.grid.to_lps((3, 5, 2)))
+    with pytest.raises(ValueError, match="read-only"):
+        made.centre_lps_mm[0] = 0.0
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        made.measures["disc_height_mm"] = 99.0  # type: ignore[index]
+
+
+def test_what_is_no_region(mask: Mask) -> None:
+    empty = Mask(grid=mask.grid, inside=np.zeros(mask.grid.shape_kji, np.bool_))
+    with pytest.raises(TargetError, match="no voxel"):
+        region(mask, mask=empty)
+    with pytest.raises(TargetError, match="centre of the region is outside"):
+        region(mask, centre_lps_mm=mask.grid.to_lps((0, 0, 0)))
+    with pytest.raises(TargetError, match="centre of the region is outside"):
+        region(mask, centre_lps_mm=np.full(3, np.nan))
+    with pytest.raises(TargetError, match="length one"):
+        region(mask, axis_lps=np.array([1.0, 1.0, 0.0]))
+    with pytest.raises(TargetError, match="length one"):
+        region(mask, plane_normal_lps=np.full(3, np.nan))
+    with pytest.raises(TargetError, match="left or right"):
+        region(mask, side="L")
+
+
+@pytest.mark.parametrize("measures", [{"width": 3.0}, {"width_mm": np.nan}, {"Width_mm": 1.0}])
+def test_a_measure_has_a_unit_and_is_finite(mask: Mask, measures: dict[str, float]) -> None:
+    with pytest.raises(TargetError, match="finite number and a key with its unit"):
+        region(mask, measures=measures)
+
+
+def test_a_corridor_lies_on_the_same_grid(mask: Mask) -> None:
+    other = Grid.from_axes((2, 2, 2), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    corridor = Mask(grid=other, inside=np.ones(other.shape_kji, np.bool_))
+    with pytest.raises(GridMismatchError, match="corridor"):
+        region(mask, corridor=corridor)
+    assert region(mask, corridor=mask).corridor is mask

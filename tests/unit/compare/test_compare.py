@@ -1,0 +1,276 @@
+"""A needle as it lies against its plan: errors by formula, clearances of simple bodies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from planner.compare import ActualNeedle, compare_needle, oriented, placement_errors
+from planner.compare.needle import COVER_NOTE, METAL_NOTE, NO_MASKS
+from planner.compare.texts import comparison_json, comparison_text
+from planner.errors import DegenerateGeometryError, InputError
+from planner.io.plan_file import plan_document
+from planner.model import Verdict
+from tests.mr_scene import with_mr
+from tests.plan_factory import make_result
+
+coordinate = st.floats(-200.0, 200.0)
+point = st.tuples(coordinate, coordinate, coordinate).map(np.array)
+
+
+def needle(entry, tip, words="given"):
+    return ActualNeedle(
+        entry_lps_mm=np.array(entry, float), tip_lps_mm=np.array(tip, float), name="n", words=words
+    )
+
+
+def test_along_and_off_axis_are_told_apart():
+    """Planned along -y; the tip 2 mm too deep, 3 mm to the left and 4 mm to the head."""
+    e = placement_errors((0, 50, 0), (0, 0, 0), (0, 50, 0), (3, -2, 4), target_lps_mm=(0, 0, 0))
+    assert e.tip_along_mm == pytest.approx(2.0)
+    assert e.tip_off_axis_mm == pytest.approx(5.0)
+    assert e.tip_off_axis_lps == pytest.approx([3.0, 0.0, 4.0])
+    assert e.tip_mm == pytest.approx(np.sqrt(29.0))
+    assert e.tip_to_target_mm == pytest.approx(np.sqrt(29.0))
+    assert e.actual_depth_mm == pytest.approx(np.sqrt(25 + 52**2))
+    assert e.depth_mm == pytest.approx(np.sqrt(25 + 52**2) - 50)
+    assert e.angle_deg == pytest.approx(np.degrees(np.arctan2(5.0, 52.0)))
+
+
+def test_depth_error_alone_is_no_off_axis_error():
+    e = placement_errors((0, 50, 0), (0, 0, 0), (0, 50, 0), (0, 7, 0), target_lps_mm=(0, 0, 0))
+    assert e.tip_along_mm == pytest.approx(-7.0)
+    assert e.tip_off_axis_mm == pytest.approx(0.0, abs=1e-12)
+    assert e.depth_mm == pytest.approx(-7.0)
+    assert e.angle_deg == pytest.approx(0.0, abs=1e-12)
+
+
+def test_entry_error_across_does_not_depend_on_where_the_shaft_was_marked():
+    for up in (0.0, 30.0):
+        e = placement_errors(
+            (0, 50, 0), (0, 0, 0), (2, 50 + up, 0), (2, 0, 0), target_lps_mm=(0, 0, 0)
+        )
+        assert e.entry_off_axis_mm == pytest.approx(2.0)
+    assert e.entry_mm == pytest.approx(np.hypot(2, 30))
+
+
+@settings(max_examples=50, deadline=None)
+@given(point, point, point, point, st.integers(0, 10**6))
+def test_errors_do_not_depend_on_the_frame(a, b, c, d, seed):
+    if min(np.linalg.norm(b - a), np.linalg.norm(d - c)) < 1.0:
+        return
+    turn = Rotation.random(random_state=seed).as_matrix()
+    move = np.array([12.0, -40.0, 300.0])
+    here = placement_errors(a, b, c, d, target_lps_mm=b)
+    there = placement_errors(
+        *(turn @ p + move for p in (a, b, c, d)), target_lps_mm=turn @ b + move
+    )
+    for name in ("tip_mm", "tip_along_mm", "tip_off_axis_mm", "entry_mm", "entry_off_axis_mm",
+                 "depth_mm"):  # fmt: skip
+        assert getattr(there, name) == pytest.approx(getattr(here, name), abs=1e-8)
+    assert there.angle_deg == pytest.approx(here.angle_deg, abs=1e-6)
+    assert np.hypot(here.tip_along_mm, here.tip_off_axis_mm) == pytest.approx(here.tip_mm)
+
+
+@pytest.mark.parametrize("bad", [(0, 0, np.nan), (0, 0, np.inf)])
+def test_points_that_are_no_points_are_refused(bad):
+    with pytest.raises(DegenerateGeometryError, match="finite"):
+        placement_errors((0, 0, 0), (0, 0, 9), (0, 0, 1), bad, target_lps_mm=(0, 0, 0))
+
+
+def test_a_needle_without_length_is_refused():
+    with pytest.raises(DegenerateGeometryError, match="actual needle has no length"):
+        placement_errors((0, 0, 0), (0, 0, 9), (1, 1, 1), (1, 1, 1), target_lps_mm=(0, 0, 0))
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """Without the required class that the phantom lacks on purpose."""
+    result = make_result("oblique")
+    plan = plan_document(result)
+    return result, plan
+
+
+def compared(planned, actual, **changes):
+    result, plan = planned
+    return compare_needle(
+        changes.pop("plan", plan),
+        actual,
+        structures=result.structures,
+        image_grid=result.volume.grid,
+        **changes,
+    )
+
+
+def planned_needle(plan, by=(0.0, 0.0, 0.0)):
+    path = plan.trajectories[0]
+    return needle(np.add(path.entry_lps_mm, by), np.add(path.tip_lps_mm, by))
+
+
+def test_the_planned_needle_has_no_error_and_the_planned_clearances(planned):
+    _, plan = planned
+    found = compared(planned, planned_needle(plan))
+    assert found.errors.tip_mm == 0.0
+    assert found.errors.angle_deg == 0.0
+    path = plan.trajectories[0]
+    assert {c.structure for c in found.clearances} == set(path.clearance_mm)
+    for item in found.clearances:
+        # the factory samples the axis: never under the exact distance
+        assert item.clearance_mm <= path.clearance_mm[item.structure] + 0.011
+        assert item.clearance_mm == pytest.approx(path.clearance_mm[item.structure], abs=0.05)
+        assert item.verdict in (Verdict.PASS, Verdict.CAUTION)
+    rooms = [c.clearance_mm - c.required_mm for c in found.clearances]
+    assert rooms == sorted(rooms)
+
+
+def test_the_clearance_is_that_of_brute_force(planned):
+    """Dense samples of the axis, throw included, against every voxel box."""
+    result, plan = planned
+    plan = plan.model_copy(update={"needle": plan.needle.model_copy(update={"throw_mm": 6.0})})
+    actual = planned_needle(plan, by=(2.0, -1.5, 3.0))
+    found = compared(planned, actual, plan=plan)
+    along = actual.tip_lps_mm - actual.entry_lps_mm
+    along /= np.linalg.norm(along)
+    end = actual.tip_lps_mm + 6.0 * along
+    samples = actual.entry_lps_mm + np.linspace(0, 1, 600)[:, None] * (end - actual.entry_lps_mm)
+    for item in found.clearances[:2]:
+        mask = result.structures[item.structure].mask
+        half = mask.grid.spacing_kji_mm / 2
+        boxes = np.argwhere(mask.inside) * mask.grid.spacing_kji_mm
+        least = min(
+            np.linalg.norm(np.maximum(np.abs(boxes - p) - half, 0), axis=1).min()
+            for p in mask.grid.to_axes_mm(samples)
+        )
+        exact = least - plan.needle.outer_diameter_mm / 2
+        assert exact - 0.011 <= item.clearance_mm + 0.02
+        assert item.clearance_mm <= exact
+
+
+def test_a_needle_in_the_nerve_fails(planned):
+    result, plan = planned
+    nerve = result.structures["nerve_root_L4_left"].mask
+    centre = nerve.grid.to_lps(np.argwhere(nerve.inside).mean(axis=0))
+    entry = np.array(plan.trajectories[0].entry_lps_mm)
+    found = compared(planned, needle(entry, centre))
+    item = next(c for c in found.clearances if c.structure == "nerve_root_L4_left")
+    assert item.verdict is Verdict.FAIL
+    assert item.clearance_mm == pytest.approx(-plan.needle.outer_diameter_mm / 2, abs=0.011)
+    assert found.is_under_margin
+    assert found.verdict is Verdict.FAIL
+
+
+def test_without_masks_every_clearance_is_unknown(planned):
+    _, plan = planned
+    found = compare_needle(plan, planned_needle(plan))
+    assert found.clearances
+    assert {c.verdict for c in found.clearances} == {Verdict.UNKNOWN}
+    assert {c.note for c in found.clearances} == {NO_MASKS}
+    assert found.verdict is Verdict.UNKNOWN
+    assert not found.is_under_margin
+
+
+def test_without_any_structure_the_verdict_is_unknown(planned):
+    _, plan = planned
+    bare = plan.model_copy(update={"structures": ()})
+    assert compare_needle(bare, planned_needle(plan)).verdict is Verdict.UNKNOWN
+
+
+def test_a_required_class_that_is_missing_stays_unknown():
+    result = make_result("axial", unknown=True)
+    plan = plan_document(result)
+    found = compare_needle(
+        plan,
+        planned_needle(plan),
+        structures=result.structures,
+        image_grid=result.volume.grid,
+    )
+    assert found.verdict is Verdict.UNKNOWN
+    assert [c.structure for c in found.clearances if c.clearance_mm is None] == ["bowel"]
+
+
+def test_a_needle_out_of_the_image_is_never_passed(planned):
+    _result, plan = planned
+    actual = planned_needle(plan)
+    along = actual.entry_lps_mm - actual.tip_lps_mm
+    far = needle(actual.tip_lps_mm + 40 * along, actual.tip_lps_mm)
+    found = compared(planned, far)
+    assert all(c.verdict in (Verdict.UNKNOWN, Verdict.FAIL) for c in found.clearances)
+    assert any(COVER_NOTE in c.note for c in found.clearances)
+
+
+def test_a_mask_of_a_smaller_grid_is_never_passed_beyond_it(planned):
+    result, plan = planned
+    name = "aorta"
+    structure = result.structures[name]
+    small = structure.mask.grid.cropped(np.array([0, 0, 0]), np.array([6, 20, 20]))
+    changed = replace(structure, source=replace(structure.source, grid=small))
+    others = tuple(changed if s.name == name else s for s in result.structures.structures)
+    structures = replace(result.structures, structures=others)
+    found = compare_needle(
+        plan, planned_needle(plan), structures=structures, image_grid=result.volume.grid
+    )
+    verdicts = {c.structure: c.verdict for c in found.clearances}
+    assert verdicts.pop(name) is Verdict.UNKNOWN
+    assert Verdict.UNKNOWN not in verdicts.values()
+
+
+def test_beside_metal_masks_as_drawn_are_never_passed(planned):
+    result, _ = planned
+    plan = plan_document(with_mr(result))
+    assert plan.implants
+    found = compared(planned, planned_needle(plan), plan=plan)
+    assert {c.verdict for c in found.clearances} <= {Verdict.UNKNOWN, Verdict.FAIL}
+    assert any(METAL_NOTE in c.note for c in found.clearances)
+
+
+def test_an_unknown_path_is_refused(planned):
+    with pytest.raises(InputError, match="no such path"):
+        compared(planned, planned_needle(planned[1]), rank=99)
+
+
+def test_which_end_is_the_tip(planned):
+    path = planned[1].trajectories[0]
+    entry, tip = np.array(path.entry_lps_mm), np.array(path.tip_lps_mm)
+    for one, other, word in ((entry, tip, "second"), (tip, entry, "first")):
+        found = oriented(path, one, other, name="n", is_labelled=False)
+        assert np.array_equal(found.tip_lps_mm, tip)
+        assert word in found.words
+        assert "no label" in found.words
+    labelled = oriented(path, tip, entry, name="n", is_labelled=True)
+    assert np.array_equal(labelled.tip_lps_mm, entry)
+    assert "labels say" in labelled.words
+
+
+def test_text_and_json_say_the_same(planned):
+    _, plan = planned
+    actual = planned_needle(plan, by=(1.0, 2.0, 0.5))
+    found = compared(planned, actual)
+    text, content = comparison_text(plan, found), comparison_json(plan, found)
+    assert f"NEEDLE AS IT LIES: {found.verdict.upper()}" in text
+    assert content["errors"]["tip_mm"] == pytest.approx(np.sqrt(5.25))
+    assert f"{np.sqrt(5.25):.2f} mm" in text
+    for item in content["clearances"]:
+        assert item["structure"][:20] in text
+    assert "kept" in text
+
+
+def test_the_picture_is_drawn_with_and_without_the_image(planned):
+    from planner.compare.picture import comparison_figure
+    from planner.report.html_plan import as_result
+
+    result, plan = planned
+    found = compared(planned, planned_needle(plan, by=(1.0, 2.0, 0.5)))
+    for known in (True, False):
+        drawn_from = (
+            as_result(plan, volume=result.volume, structures=result.structures)
+            if known
+            else as_result(plan)
+        )
+        figure = comparison_figure(drawn_from, found, is_image_known=known)
+        assert len(figure.axes) == 4
+        assert bool(figure.axes[0].images) is known

@@ -1,0 +1,465 @@
+"""What the DICOM exports say, read back with pydicom and our own loaders."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+import planner
+from planner.errors import GridMismatchError, InputError, MaskError, OutputError
+from planner.exports import dicom_common
+from planner.exports.capsule_voxels import capsule_voxels
+from planner.exports.dicom import FORMATS
+from planner.exports.dicom_burned_in import write_burned_in
+from planner.exports.dicom_common import long_string, unique_long_strings
+from planner.exports.dicom_rtstruct import write_rtstruct
+from planner.exports.dicom_seg import write_dicom_seg
+from planner.exports.dicom_source import SourceImages
+from planner.exports.dicom_sr import write_dicom_sr
+from planner.exports.plan_to_export import PlanToExport, plan_to_export
+from planner.geometry import FrameId, Grid, Mask
+from planner.model import Evidenced
+from tests.dicom_plan import DicomPlan, dicom_plan
+from tests.metal_plan import KNOWN, metal_scene
+from tests.trunk import simple_protocol
+
+FLOAT32_TOL_MM = 1e-4
+"""SCOORD3D holds 32-bit floats."""
+
+Opened = tuple[PlanToExport, SourceImages]
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> DicomPlan:
+    throw = Evidenced(value=9.0, evidence="E")
+    return dicom_plan(tmp_path_factory.mktemp("planned"), protocol=simple_protocol(throw=throw))
+
+
+@pytest.fixture(scope="module")
+def opened(planned: DicomPlan) -> Opened:
+    return planned.opened()
+
+
+@pytest.fixture(scope="module")
+def unverified(planned: DicomPlan, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    """The same plan as if something were not known."""
+
+    def change(data: dict) -> None:
+        data["verdict"] = data["trajectories"][0]["verdict"] = "unknown"
+
+    file = planned.changed(tmp_path_factory.mktemp("unverified") / "plan.json", change)
+    return replace(planned, file=file).opened(even_if_unknown=True)
+
+
+def texts_of(item: pydicom.Dataset) -> list[str]:
+    """Every text and code meaning in an object."""
+    found = []
+    for element in item.iterall():
+        if element.VR in ("UT", "LO", "ST", "LT", "SH", "PN") and element.value:
+            found.append(str(element.value))
+    return found
+
+
+def groups_of(report: pydicom.Dataset) -> list[pydicom.Dataset]:
+    def walk(item: pydicom.Dataset):
+        for child in item.get("ContentSequence", []):
+            if child.ConceptNameCodeSequence[0].CodeValue == "125007":
+                yield child
+            yield from walk(child)
+
+    return list(walk(report))
+
+
+def numbers_of(group: pydicom.Dataset) -> dict[str, float]:
+    return {
+        c.ConceptNameCodeSequence[0].CodeMeaning: float(c.MeasuredValueSequence[0].NumericValue)
+        for c in group.ContentSequence
+        if c.ValueType == "NUM"
+    }
+
+
+# --- report -----------------------------------------------------------------------------------
+
+
+def test_a_group_for_each_path_with_its_line_and_clearances(opened, tmp_path):
+    plan, source = opened
+    (file,) = write_dicom_sr(plan, source, tmp_path / "sr.dcm")
+    report = pydicom.dcmread(file)
+    groups = groups_of(report)
+    assert len(groups) == len(plan.paths) == 2
+    for group, path in zip(groups, plan.paths, strict=True):
+        lines = [
+            (n.ConceptNameCodeSequence[0].CodeMeaning, c)
+            for n in group.ContentSequence
+            for c in n.get("ContentSequence", [])
+        ]
+        by_name = {name: np.reshape(c.GraphicData, (-1, 3)) for name, c in lines}
+        assert all(c.ReferencedFrameOfReferenceUID == "1.2.3.4" for _, c in lines)
+        expected = [path.entry_lps_mm, path.tip_lps_mm]
+        np.testing.assert_allclose(by_name["Length"], expected, atol=FLOAT32_TOL_MM)
+        fired = [path.tip_lps_mm, path.throw_end_lps_mm]
+        np.testing.assert_allclose(
+            by_name["Throw of the needle beyond the tip"], fired, atol=FLOAT32_TOL_MM
+        )
+        numbers = numbers_of(group)
+        assert abs(numbers["Length"] - path.length_mm) <= 5e-5
+        assert numbers["Needle Length"] == 90.0
+        for record in path.clearances:
+            assert numbers[f"Clearance to {record.structure}"] == record.clearance_mm
+            assert numbers[f"Required clearance to {record.structure}"] == record.required_mm
+    referenced = {
+        i.ReferencedSOPInstanceUID
+        for s in report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        for i in s.ReferencedSOPSequence
+    }
+    assert referenced == source.volume.source.sop_instance_uids
+
+
+def said_in(group: pydicom.Dataset) -> dict[str, str]:
+    """Codes and texts of a group by the meaning of their names."""
+    found = {}
+    for item in group.ContentSequence:
+        name = item.ConceptNameCodeSequence[0].CodeMeaning
+        if item.ValueType == "CODE":
+            found[name] = item.ConceptCodeSequence[0].CodeMeaning
+        elif item.ValueType in ("TEXT", "UIDREF"):
+            found[name] = item.TextValue if item.ValueType == "TEXT" else item.UID
+    return found
+
+
+def test_a_group_says_status_verdict_procedure_needle_and_hash(opened, unverified, tmp_path):
+    plan, source = opened
+    report = pydicom.dcmread(write_dicom_sr(plan, source, tmp_path / "sr.dcm")[0])
+    said = said_in(groups_of(report)[0])
+    assert said["Tracking Identifier"] == "path 1" and said["Finding"] == "Path"
+    assert said["Plan status"] == "Not approved" and said["Verdict of the path"] == "PASS"
+    assert "Verification of the path" not in said
+    assert said["SHA-256 of the plan file"] == plan.sha256
+    assert said["Needle"].startswith("22G-90") and said["Procedure"] == "test_procedure: Test"
+    assert "Research use only" in said["Research use statement"]
+    assert said["Comment"] == plan.description_of(plan.paths[0])
+    assert (report.PreliminaryFlag, report.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
+    report = pydicom.dcmread(write_dicom_sr(*unverified, tmp_path / "unverified.dcm")[0])
+    said = said_in(groups_of(report)[0])
+    assert said["Tracking Identifier"] == "UNVERIFIED path 1"
+    assert said["Verification of the path"] == "UNVERIFIED"
+    assert said["Verdict of the path"] == "UNKNOWN"
+
+
+def test_a_clearance_is_never_rounded_up(opened, planned, tmp_path):
+    _, source = opened
+
+    def change(data: dict) -> None:
+        record = data["trajectories"][0]["clearances"][0]
+        record["clearance_mm"], record["required_mm"] = 3.70999999, 3.00001
+
+    plan = plan_to_export(planned.changed(tmp_path / "plan.json", change))
+    (file,) = write_dicom_sr(plan, source, tmp_path / "sr.dcm")
+    numbers = numbers_of(groups_of(pydicom.dcmread(file))[0])
+    name = plan.paths[0].clearances[0].structure
+    assert numbers[f"Clearance to {name}"] == 3.7099
+    assert numbers[f"Required clearance to {name}"] == 3.0001
+
+
+def test_long_names_stay_apart_and_whole(opened, planned, tmp_path):
+    _, source = opened
+    names = [
+        "superior gluteal nerve, left, drawn by hand on the T2 series, part " + n for n in "ab"
+    ]
+
+    def change(data: dict) -> None:
+        for path in data["trajectories"]:
+            for n, name in enumerate(names):
+                path["clearances"][n]["structure"] = name
+
+    plan = plan_to_export(planned.changed(tmp_path / "plan.json", change))
+    (file,) = write_dicom_sr(plan, source, tmp_path / "sr.dcm")
+    group = groups_of(pydicom.dcmread(file))[0]
+    cleared = [name for name in numbers_of(group) if name.startswith("Clearance to superior")]
+    assert len(cleared) == 2 and all(len(name) <= 64 for name in cleared)
+    assert "; ".join(names) in texts_of(group)
+
+
+# --- what every object says -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_research_use_hash_and_verdict_are_in_every_object(opened, tmp_path, name):
+    plan, source = opened
+    for file in FORMATS[name](plan, source, tmp_path / "out"):
+        ds = pydicom.dcmread(file)
+        everything = "\n".join(texts_of(ds))
+        assert plan.sha256 in everything
+        assert "Research use only" in everything and "Not approved" in everything
+        assert "UNVERIFIED" not in everything.replace("VERIFICATION", "")
+        assert ds.FrameOfReferenceUID == "1.2.3.4" if "FrameOfReferenceUID" in ds else True
+        assert ds.StudyInstanceUID == source.header.StudyInstanceUID
+        assert ds.SeriesInstanceUID != source.header.SeriesInstanceUID
+        assert (ds.PatientName, ds.PatientID) == ("DOE^JOHN", "4711")
+        assert "GENERAL HOSPITAL" not in everything
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_unverified_is_said_in_series_and_content(unverified, tmp_path, name):
+    plan, source = unverified
+    files = FORMATS[name](plan, source, tmp_path / "out")
+    for file in files:
+        ds = pydicom.dcmread(file)
+        assert ds.SeriesDescription.startswith("UNVERIFIED")
+        everything = texts_of(ds)
+        assert sum("UNVERIFIED" in text for text in everything) >= 3
+        assert any("UNVERIFIED. Research use only" in text for text in everything)
+
+
+def test_names_of_paths_say_it_one_by_one(unverified, tmp_path):
+    plan, source = unverified
+    rt = pydicom.dcmread(write_rtstruct(plan, source, tmp_path / "rt.dcm")[0])
+    names = [roi.ROIName for roi in rt.StructureSetROISequence]
+    assert all(name.startswith("UNVERIFIED path") for name in names[::2][:2])
+    assert rt.StructureSetLabel == "UNVERIFIED" and rt.ApprovalStatus == "UNAPPROVED"
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_nothing_is_left_where_it_cannot_be_written(opened, tmp_path, name):
+    plan, source = opened
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError):
+        FORMATS[name](plan, source, tmp_path / "file" / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_failure_half_way_leaves_nothing(opened, tmp_path, name, monkeypatch):
+    plan, source = opened
+    calls = []
+
+    def full(dataset: pydicom.Dataset) -> bytes:
+        calls.append(dataset)
+        if len(calls) > (3 if name == "dicom-images" else 0):
+            raise ValueError("planted")
+        return b"x"
+
+    monkeypatch.setattr(dicom_common, "file_bytes", full)
+    monkeypatch.setattr("planner.exports.dicom_burned_in.file_bytes", full)
+    with pytest.raises(InputError, match="cannot be made from this plan"):
+        FORMATS[name](plan, source, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_in_other_character_sets_survive(tmp_path):
+    def edit(ds: pydicom.Dataset, k: int) -> None:
+        ds.SpecificCharacterSet = "ISO_IR 126"
+        ds.PatientName = "ΠΑΠΑΔΟΠΟΥΛΟΣ^ΝΙΚΟΣ"
+        ds.StudyDescription = "Μέση"
+
+    plan, source = dicom_plan(tmp_path, edit=edit, top=1).opened()
+    for name, write in FORMATS.items():
+        for file in write(plan, source, tmp_path / name):
+            ds = pydicom.dcmread(file)
+            assert str(ds.PatientName) == "ΠΑΠΑΔΟΠΟΥΛΟΣ^ΝΙΚΟΣ" and ds.StudyDescription == "Μέση"
+
+
+# --- segmentation -----------------------------------------------------------------------------
+
+
+def test_segments_are_read_back_voxel_for_voxel(opened, tmp_path):
+    plan, source = opened
+    grid = source.volume.grid
+    inside = np.zeros(grid.shape_kji, bool)
+    inside[4:9, 20:31, 40:44] = True
+    region = Mask(grid=grid, inside=inside)
+    (file,) = write_dicom_seg(plan, source, tmp_path / "seg.dcm", {"Facette, links": region})
+    read = planner.load_structures(file, like=source.volume)
+    np.testing.assert_array_equal(read["Facette, links"].mask.inside, inside)
+    for path in plan.paths:
+        expected = capsule_voxels(grid, path.entry_lps_mm, path.throw_end_lps_mm, 0.36)
+        np.testing.assert_array_equal(read[f"path {path.rank}"].mask.inside, expected)
+    ball = read["tolerance of target"].mask
+    assert ball.contains(np.array(plan.document.target.point_lps_mm))
+    assert all(s.source.method == "same grid" for s in read.values())
+
+
+def test_a_region_of_another_grid_or_none_is_refused(opened, tmp_path):
+    plan, source = opened
+    grid = source.volume.grid
+    frame = FrameId("1.2.3.5")
+    other = Grid(shape_kji=grid.shape_kji, lps_from_kji=grid.lps_from_kji, frame=frame)
+    inside = np.ones(grid.shape_kji, bool)
+    with pytest.raises(GridMismatchError, match="not on the grid"):
+        write_dicom_seg(plan, source, tmp_path / "s", {"a": Mask(grid=other, inside=inside)})
+    with pytest.raises(MaskError, match="no voxel"):
+        write_dicom_seg(plan, source, tmp_path / "s", {"a": Mask(grid=grid, inside=~inside)})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_beside_metal_the_void_and_swept_structures_are_those_of_the_search(tmp_path):
+    planned = dicom_plan(
+        tmp_path,
+        scene=metal_scene("oblique"),
+        mr=KNOWN,
+        implants={"rod": "stainless steel"},
+        top=1,
+    )
+    plan, source = planned.opened(even_if_unknown=True)
+    with pytest.raises(InputError, match="void of their field cannot be left out"):
+        write_dicom_seg(plan, replace(source, structures=None), tmp_path / "seg.dcm")
+    (file,) = write_dicom_seg(plan, source, tmp_path / "seg.dcm")
+    read = planner.load_structures(file, like=source.volume)
+    metal = planned.result.metal
+    void = np.zeros(source.volume.grid.shape_kji, bool)
+    start = np.rint(source.volume.grid.to_kji(metal.grid.origin_lps_mm)).astype(int)
+    stop = start + metal.is_void.shape
+    void[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = metal.is_void
+    np.testing.assert_array_equal(read["MR void"].mask.inside, void)
+    drawn = planned.result.structures
+    path = planned.result.trajectories[0]
+    grown = [name.removesuffix(" (swept)") for name in read if name.endswith("(swept)")]
+    assert sorted(grown) == ["aorta", "nerve"]
+    for name in grown:
+        mask = read[f"{name} (swept)"].mask
+        before = drawn[name].mask.inside
+        assert mask.inside[before].all() and mask.n_voxels > before.sum()
+        exact = planner.exact_clearance_mm(
+            path.entry_lps_mm, path.tip_lps_mm, mask, needle_radius_mm=0.36
+        )
+        assert abs(np.floor(exact * 100) / 100 - path.clearance_mm[name]) < 0.011
+
+
+def test_metals_that_are_not_the_tables_are_refused(tmp_path):
+    planned = dicom_plan(
+        tmp_path, scene=metal_scene("oblique"), mr=KNOWN, implants={"rod": "titanium"}, top=1
+    )
+
+    def change(data: dict) -> None:
+        data["implants"][0]["materials"][0]["high_ppm"] = 1.0
+
+    file = planned.changed(tmp_path / "changed.json", change)
+    plan, source = replace(planned, file=file).opened(even_if_unknown=True)
+    with pytest.raises(InputError, match="not those of this version's table"):
+        write_dicom_seg(plan, source, tmp_path / "seg.dcm")
+
+
+# --- images -----------------------------------------------------------------------------------
+
+
+def test_the_derived_series_has_the_same_geometry_and_only_the_needle_differs(opened, tmp_path):
+    plan, source = opened
+    write_burned_in(plan, source, tmp_path / "im")
+    read = planner.load_volume(tmp_path / "im")
+    np.testing.assert_array_equal(read.grid.lps_from_kji, source.volume.grid.lps_from_kji)
+    assert read.grid.frame.same_as(source.volume.grid.frame)
+    assert read.source.patient_position == source.volume.source.patient_position
+    changed = read.values != source.volume.values
+    needle = np.zeros_like(changed)
+    whole = np.zeros_like(changed)
+    for path in plan.paths:
+        needle |= capsule_voxels(read.grid, path.entry_lps_mm, path.tip_lps_mm, 0.36)
+        whole |= capsule_voxels(read.grid, path.entry_lps_mm, path.throw_end_lps_mm, 0.36)
+    assert changed[needle].all() and not changed[~whole].any()
+    assert (read.values[changed] > source.volume.values.max()).all()
+    for path in plan.paths:  # where the needle ends when it is fired
+        end = np.floor(read.grid.to_kji(path.throw_end_lps_mm) + 0.5).astype(int)
+        assert changed[tuple(end)]
+
+
+def test_the_images_say_that_they_are_derived(opened, tmp_path):
+    plan, source = opened
+    files = write_burned_in(plan, source, tmp_path / "im")
+    datasets = [pydicom.dcmread(f) for f in files]
+    assert len({ds.SOPInstanceUID for ds in datasets}) == len(source.slices)
+    for ds, header in zip(datasets, source.slices, strict=True):
+        assert list(ds.ImageType[:2]) == ["DERIVED", "SECONDARY"]
+        assert ds.BurnedInAnnotation == "YES"
+        assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
+        (reference,) = ds.SourceImageSequence
+        assert reference.ReferencedSOPInstanceUID == header.sop_instance_uid
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(np.int16, -1), (np.uint8, 1), (np.uint16, 65), (np.float32, 0.01)]
+)
+def test_values_that_do_not_fit_are_scaled(opened, tmp_path, dtype, scale):
+    plan, source = opened
+    values = (np.clip(source.volume.values.astype(float), 0, 1000) * scale).clip(
+        -30000, 255 if dtype is np.uint8 else 65535
+    )
+    values = values.astype(dtype)
+    values[0, 0, 0] = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 9.5
+    changed = replace(source, volume=replace(source.volume, values=values))
+    write_burned_in(plan, changed, tmp_path / "im")
+    read = planner.load_volume(tmp_path / "im")
+    plain = read.values <= values.max()
+    step = (float(values.max()) - float(values.min())) / 60000
+    np.testing.assert_allclose(read.values[plain], values[plain], atol=step)
+    assert (~plain).sum() > 50
+
+
+def test_laterality_is_only_there_where_it_belongs(opened, tmp_path):
+    plan, source = opened
+    for n, (part, side, expected) in enumerate(
+        [("LSPINE", "", None), ("KNEE", "L", "L"), (None, None, "")]
+    ):
+        header = deepcopy(source.header)
+        header.BodyPartExamined, header.Laterality = part, side
+        files = write_burned_in(plan, replace(source, header=header), tmp_path / str(n))
+        found = pydicom.dcmread(files[0])
+        assert (found.Laterality or "" if "Laterality" in found else None) == expected
+
+
+def test_a_folder_that_holds_something_is_left_alone(opened, tmp_path):
+    plan, source = opened
+    (tmp_path / "im").mkdir()
+    (tmp_path / "im" / "mine").write_text("x")
+    with pytest.raises(OutputError, match="there is something at its path"):
+        write_burned_in(plan, source, tmp_path / "im")
+    assert [p.name for p in (tmp_path / "im").iterdir()] == ["mine"]
+    (tmp_path / "empty").mkdir()
+    assert write_burned_in(plan, source, tmp_path / "empty")
+
+
+# --- contours ---------------------------------------------------------------------------------
+
+
+def test_contours_are_entry_and_tip(opened, tmp_path):
+    plan, source = opened
+    rt = pydicom.dcmread(write_rtstruct(plan, source, tmp_path / "rt.dcm")[0])
+    names = {roi.ROINumber: roi.ROIName for roi in rt.StructureSetROISequence}
+    contours = {names[c.ReferencedROINumber]: c.ContourSequence[0] for c in rt.ROIContourSequence}
+    for path in plan.paths:
+        contour = contours[f"path {path.rank}"]
+        assert contour.ContourGeometricType == "OPEN_NONPLANAR"
+        points = np.reshape(np.array(contour.ContourData, float), (-1, 3))
+        np.testing.assert_allclose(points, [path.entry_lps_mm, path.tip_lps_mm], atol=1e-9)
+        entry = contours[f"entry path {path.rank}"]
+        np.testing.assert_allclose(np.array(entry.ContourData, float), path.entry_lps_mm)
+    target = contours["target"]
+    assert target.ContourGeometricType == "POINT"
+    np.testing.assert_allclose(
+        np.array(target.ContourData, float), plan.document.target.point_lps_mm, atol=1e-9
+    )
+    (frame,) = rt.ReferencedFrameOfReferenceSequence
+    assert frame.FrameOfReferenceUID == "1.2.3.4"
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def test_texts_fit_their_fields():
+    assert long_string("a\\b\r\n\x00 c") == "a/b c"
+    assert len(long_string("x" * 90)) == 64
+    same = unique_long_strings(["n" * 80, "n" * 81, "n" * 82, "m"])
+    assert len(set(same)) == 4 and all(len(s) <= 64 for s in same)
+    assert same[-1] == "m"
+
+
+def test_the_json_of_the_plan_is_not_touched(planned, opened, tmp_path):
+    before = Path(planned.file).read_bytes()
+    write_dicom_sr(*opened, tmp_path / "sr.dcm")
+    assert Path(planned.file).read_bytes() == before and json.loads(before)

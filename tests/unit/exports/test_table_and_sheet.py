@@ -1,0 +1,105 @@
+"""The table and the sheet: both frames, words, and nothing that a name could smuggle in."""
+
+from __future__ import annotations
+
+import csv
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.errors import OutputError
+from planner.exports.plan_to_export import plan_to_export
+from planner.exports.sheet import sheet_html, spoken, write_sheet
+from planner.exports.table import write_csv
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ((12.34, 4.0, -205.06), "12.3 left, 4.0 posterior, 205.1 inferior"),
+        ((-12.34, -4.0, 205.06), "12.3 right, 4.0 anterior, 205.1 superior"),
+        ((0.0, -0.04, 0.05), "0, 0, 0.1 superior"),
+    ],
+)
+def test_said_out_loud(point: tuple[float, float, float], words: str) -> None:
+    assert spoken(point) == words
+
+
+@given(point=st.tuples(*[st.floats(-500, 500)] * 3))
+def test_what_is_said_is_what_is_meant(point: tuple[float, float, float]) -> None:
+    sign = {"left": 1, "right": -1, "posterior": 1, "anterior": -1, "superior": 1, "inferior": -1}
+    for value, part in zip(point, spoken(point).split(", "), strict=True):
+        number, _, word = part.partition(" ")
+        assert sign.get(word, 0) * float(number) == pytest.approx(value, abs=0.0501)
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_no_minus_zero(write_plan: Any, tmp_path: Path) -> None:
+    def change(plan: dict[str, Any]) -> None:
+        plan["target"]["point_lps_mm"] = [0.0, -0.00001, 5.0]
+
+    plan = plan_to_export(write_plan(change))
+    row = read(write_csv(plan, tmp_path / "t.csv")[0])[0]
+    assert [row[f"target_ras_{axis}_mm"] for axis in "xyz"] == ["0.0", "0.0", "5.0"]
+    assert "-0.0" not in re.sub(r"-0\.0\d*[1-9]", "", sheet_html(plan))
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", " ="])
+def test_no_cell_is_a_formula(write_plan: Any, tmp_path: Path, start: str) -> None:
+    def change(plan: dict[str, Any]) -> None:
+        plan["needle"]["name"] = f"{start}cmd"
+        plan["trajectories"][0]["clearance_mm"] = {f"{start}x": 1.0}
+
+    row = read(write_csv(plan_to_export(write_plan(change)), tmp_path / "t.csv")[0])[0]
+    for cell in (row["needle"], row["least_clearance_structure"]):
+        assert cell.startswith("'")
+
+
+def test_no_name_becomes_markup(write_plan: Any) -> None:
+    hostile = '<img src=x onerror=alert(1)>"&'
+
+    def change(plan: dict[str, Any]) -> None:
+        path = plan["trajectories"][0]
+        path["words"] = hostile
+        path["clearances"][0]["structure"] = hostile
+        path["clearances"][0]["clearance_mm"] = -50.0
+        plan["procedure"]["title"] = plan["needle"]["name"] = hostile
+
+    page = sheet_html(plan_to_export(write_plan(change)))
+    assert "<img" not in page
+    assert html.unescape(page).count(hostile) >= 4
+
+
+def test_the_tightest_structure_is_shown_first(write_plan: Any) -> None:
+    def change(plan: dict[str, Any]) -> None:
+        found = plan["trajectories"][0]["clearances"]
+        found[-1].update(structure="tight", clearance_mm=30.0, required_mm=29.9)
+
+    page = sheet_html(plan_to_export(write_plan(change), ranks=(1,)))
+    first = re.search(r"required, mm</th></tr><tr><td>(.*?)</td>", page)
+    assert first and first[1] == "tight"
+
+
+def test_unverified_stands_in_both(write_plan: Any, tmp_path: Path) -> None:
+    plan = plan_to_export(
+        write_plan(lambda plan: plan.update(verdict="unknown")), even_if_unknown=True
+    )
+    assert read(write_csv(plan, tmp_path / "t.csv")[0])[0]["name"] == "UNVERIFIED path 1"
+    page = sheet_html(plan)
+    assert '<p class="unverified"><b>UNVERIFIED</b>' in page
+    assert "UNVERIFIED path 1: verdict pass" in page
+
+
+@pytest.mark.parametrize("write", [write_csv, write_sheet])
+def test_a_folder_that_is_not_there(write_plan: Any, tmp_path: Path, write: Any) -> None:
+    with pytest.raises(OutputError, match="folder does not exist"):
+        write(plan_to_export(write_plan()), tmp_path / "no" / "file")
