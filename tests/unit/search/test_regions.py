@@ -174,6 +174,20 @@ class TestLastStretch:
         )
         assert finding.required == 3.0 and finding.measured >= 3.0
 
+    def test_beyond_the_last_stretch_the_smaller_margin_is_refused(self, scene):
+        volume, structures = self.structures(scene)
+        protocol = simple_protocol(terminal=self.RULE)
+        target = np.array([14.0, -14.0, 1.0])  # the nerve is 20 mm behind: beside the shaft
+        c = planner.plan(volume, target, protocol, structures, **OPTIONS).candidates
+        way = c.tip_lps_mm - c.entry_lps_mm
+        length = np.linalg.norm(way, axis=1, keepdims=True)
+        ends = c.tip_lps_mm - np.minimum(12.0, length) * way / length
+        nerve = structures["nerve"].mask
+        shaft = exact_clearance_mm(c.entry_lps_mm, ends, nerve, needle_radius_mm=RADIUS_MM)
+        between = (shaft >= 1.0) & (shaft < 3.0)
+        assert between.any() and not c.feasible[between].any()
+        assert (c.rejected_by[between] == "clearance:nerve").any()
+
     def test_verify_confirms_it_and_catches_a_dropped_finding(self, scene):
         protocol = simple_protocol(terminal=self.RULE)
         result = self.plan(scene, protocol)
