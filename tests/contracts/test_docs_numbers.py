@@ -30,7 +30,7 @@ QUOTED = [
     ("search", "1.25 times", "search.session._REACH_FACTOR", 1.25),
     ("search", "within 60 degrees", "search.limits.TABLE_FACING_COSINE", 0.5),
     ("search", "handle (60 mm, E)", "search.limits.HANDLE_MM", 60.0),
-    ("search", "from 5 mm on", "search.evaluate._SHAFT_START_MM", 5.0),
+    ("search", "from 5 mm on", "search.gates.SHAFT_START_MM", 5.0),
     ("search", "about 512", "search.evaluate._PILOT", 512),
     ("search", "45 degrees off", "search.cost.APPROACH_FULL_COST_DEG", 45.0),
     ("search", "margin + 3 mm", "safety.obstacles._ROOM_OVER_MARGIN_MM", 3.0),

@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_example_gives_the_shown_output(folder: Path, capfd: pytest.CaptureFixture[str]):
-    plan, verify, _ = _commands()
+    plan, verify, *_ = _commands()
     assert main([*plan[1:], "--no-figures", "--quiet"]) == 0
     found = capfd.readouterr().out
     shown = next(text for _, text in BLOCKS if text.startswith("RESEARCH USE ONLY"))
@@ -41,6 +41,18 @@ def test_the_example_gives_the_shown_output(folder: Path, capfd: pytest.CaptureF
     quoted = re.search(r"\*('length'[^*]+)\*", TEXT)
     assert quoted is not None
     assert _one_line(quoted[1]) in _one_line(capfd.readouterr().out)
+
+
+def test_the_commands_after_the_plan_run(folder: Path, capfd: pytest.CaptureFixture[str]):
+    plan, *_ = _commands()
+    assert main([*plan[1:], "--no-figures", "--quiet"]) == 0
+    block = next(text for kind, text in BLOCKS if "needle-planner report" in text)
+    lines = [shlex.split(line, comments=True)[1:] for line in block.strip().splitlines()]
+    report, slicer, *others = lines
+    assert main([*(a for a in report if a != "--pdf"), "--quiet"]) == 0
+    assert main([*slicer, "--quiet"]) == 0
+    assert {line[0] for line in others} == {"export", "compare"}
+    assert (folder / "out" / "report.html").is_file()
 
 
 def _without_files(text: str) -> list[str]:
