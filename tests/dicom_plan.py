@@ -17,6 +17,7 @@ from planner.geometry import Mask, Volume
 from planner.model import PlanResult, Protocol, StructureSet
 from tests.dicom_writer import write_series
 from tests.patient_positions import reacquired
+from tests.plan_changes import agree
 from tests.trunk import TARGET_LPS_MM, simple_protocol, trunk
 
 OPTIONS = {"needle": "22G-90", "table_side": "none", "entry_spacing_mm": 4.0, "top": 2}
@@ -37,9 +38,10 @@ class DicomPlan:
         return plan, with_structures(source, plan, self.result.structures)
 
     def changed(self, file: Path, change: Callable[[dict], None]) -> Path:
-        """A copy of plan.json after a change."""
+        """A copy of plan.json after a change; what it tells twice agrees again."""
         data = json.loads(self.file.read_text())
         change(data)
+        agree(data)
         file.write_text(json.dumps(data))
         return file
 

@@ -84,7 +84,7 @@ def compare(
 
 def run_compare(console: Console, request: CompareRequest, *, as_json: bool) -> ExitCode:
     """NOT_FEASIBLE when a clearance of the needle as it lies is under its margin."""
-    from planner.cli.plan_scene import plan_scene
+    from planner.cli.plan_scene import body_of, plan_scene
     from planner.compare import compare_needle
     from planner.compare.texts import comparison_json, comparison_text
     from planner.io import load_plan
@@ -107,6 +107,7 @@ def run_compare(console: Console, request: CompareRequest, *, as_json: bool) -> 
         rank=request.rank,
         structures=None if scene is None else scene.structures,
         image_grid=None if scene is None else scene.volume.grid,
+        body=None if scene is None else body_of(console, plan, scene),
     )
     content = comparison_json(plan, comparison)
     if request.out is not None:

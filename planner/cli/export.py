@@ -7,7 +7,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import typer
 
 from planner.cli.console import Console
 from planner.cli.fetch import PASSWORD_VARIABLE, TOKEN_VARIABLE
-from planner.cli.outputs import OutputFolder
+from planner.cli.outputs import PLAN_FILE, OutputFolder
 from planner.cli.runner import ExitCode
 from planner.errors import ConfigError, OutputError, UnsupportedObjectError
 
@@ -84,6 +85,7 @@ def run_export(console: Console, request: ExportRequest, *, as_json: bool) -> Ex
     archive = _archive(request)
     if plan.is_unverified:
         console.note("UNVERIFIED: the planner could not confirm every check of what is exported")
+    _note_left_out(console, plan)
     done = _Done()
     _write_files(console, request, plan, archive, done)
     for address in addresses:
@@ -109,6 +111,7 @@ def run_serve(
 
     plan = plan_to_export(plan_file, ranks=ranks, even_if_unknown=even_if_unknown)
     messages = plan_messages(plan, thickness=_thickness(thickness), time_s=time.time())
+    _note_left_out(console, plan)
     if host not in LOOPBACK:
         console.note(f"note: whoever reaches {host} can read the plan: there is no encryption")
     with PlanServer(messages, host, port, note=console.note) as server:
@@ -125,6 +128,14 @@ def run_serve(
         finally:
             server.shutdown()
     return ExitCode.OK
+
+
+def _note_left_out(console: Console, plan: PlanToExport) -> None:
+    from planner.exports.plan_to_export import verdict_of
+
+    if plan.left_out:
+        told = ", ".join(f"path {path.rank} ({verdict_of(path)})" for path in plan.left_out)
+        console.note(f"NOT EXPORTED, neither pass nor caution: {told}")
 
 
 # --- usage -------------------------------------------------------------------------------------
@@ -161,7 +172,8 @@ def _archive(request: ExportRequest) -> PacsSource | None:
     from planner.io.pacs import PacsSource
 
     if request.send is not None:
-        return PacsSource.at(request.send, own_aet=request.own_aet)
+        with _named("--from", "--send"):
+            return PacsSource.at(request.send, own_aet=request.own_aet)
     if request.stow is None:
         return None
     password = os.environ.get(PASSWORD_VARIABLE, "")
@@ -170,12 +182,24 @@ def _archive(request: ExportRequest) -> PacsSource | None:
             "there is no password for --user",
             needed=f"the environment variable {PASSWORD_VARIABLE}",
         )
-    return PacsSource(
-        url=request.stow.rstrip("/"),
-        user=request.user or "",
-        password=password,
-        token=os.environ.get(TOKEN_VARIABLE, ""),
-    )
+    with _named("--dicomweb", "--stow"):
+        return PacsSource(
+            url=request.stow.rstrip("/"),
+            user=request.user or "",
+            password=password,
+            token=os.environ.get(TOKEN_VARIABLE, ""),
+        )
+
+
+@contextmanager
+def _named(there: str, here: str) -> Iterator[None]:
+    """An error about the option of another command names the one of this command."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.where != there:
+            raise
+        raise ConfigError(error.what, seen=error.seen, needed=error.needed, where=here) from error
 
 
 def _thickness(text: str) -> Thickness:
@@ -201,17 +225,19 @@ def _write_files(
     if archive is not None and request.out is None and set(names) == set(request.dicom):
         with tempfile.TemporaryDirectory(prefix="needle-planner-") as passing:
             files = _written(console, request, plan, Path(passing))
-            _send_dicom(console, request, files, archive, done)
+            _send_dicom(console, files, archive, done)
         return
     folder, only_name = _place(request, names)
     for name in names:
         _require_new(folder / FILE_NAMES[name])
+        _require_harmless(folder / (only_name or FILE_NAMES[name]), request)
     with OutputFolder(folder) as output:
-        _written(console, request, plan, output.staging, only_name)
+        staged = _written(console, request, plan, output.staging, only_name)
+        # whatever they are called: what is told to be stored is what was written as DICOM
+        dicom = [folder / path.relative_to(output.staging) for path in staged]
         done.written += output.commit()
     if archive is not None:
-        dicom = [p for p in done.written if p.suffix == ".dcm"]
-        _send_dicom(console, request, dicom, archive, done)
+        _send_dicom(console, dicom, archive, done)
 
 
 def _place(request: ExportRequest, names: list[str]) -> tuple[Path, str | None]:
@@ -234,6 +260,21 @@ def _require_new(path: Path) -> None:
             needed="a folder that is empty or not there",
             fix="Remove it, or give another --out.",
         )
+
+
+def _require_harmless(path: Path, request: ExportRequest) -> None:
+    """No export may take the place of what it was made from."""
+    target = path.resolve()
+    image = None if request.image is None else request.image.resolve()
+    if target == request.plan_file.resolve() or path.name == PLAN_FILE:
+        what = "an export may not take the place of a plan"
+    elif image is not None and target.is_relative_to(image):
+        what = "an export may not be written among the images of the plan"
+    elif target in [file.resolve() for file in request.structures]:
+        what = "an export may not take the place of a mask"
+    else:
+        return
+    raise OutputError(what, where=str(path), fix="Give another --out.")
 
 
 def _written(
@@ -307,15 +348,12 @@ def _write_dicom(
 # --- sending -----------------------------------------------------------------------------------
 
 
-def _send_dicom(
-    console: Console, request: ExportRequest, files: list[Path], archive: PacsSource, done: _Done
-) -> None:
+def _send_dicom(console: Console, files: list[Path], archive: PacsSource, done: _Done) -> None:
     from planner.exports.dicom import send_files
 
-    destination = request.send or request.stow or ""
-    with console.stage(f"sending to {destination}"):
-        send_files(files, archive)
-    done.sent.append({"to": destination, "files": len(files)})
+    with console.stage(f"sending to {archive.name}"):
+        n_stored = send_files(files, archive)
+    done.sent.append({"to": archive.name, "files": n_stored})
 
 
 def _send_igtl(
@@ -335,6 +373,7 @@ def _send_igtl(
             "messages": delivery.n_messages,
             "bytes": delivery.n_bytes,
             "acknowledged_by": delivery.acknowledged_by,
+            "is_confirmed": delivery.is_confirmed,
         }
     )
 
@@ -347,11 +386,14 @@ def _text(plan: PlanToExport, done: _Done) -> str:
     if done.written:
         lines.append(f"Written: {', '.join(map(str, done.written))}")
     for sent in done.sent:
-        how = {"status": "acknowledged", "close": "read to the end"}.get(
-            sent.get("acknowledged_by", ""), "stored"
-        )
-        lines.append(f"Sent to {sent['to']}: {how}")
+        lines.append(f"Sent to {sent['to']}: {_how(sent)}")
     return "\n".join(lines)
+
+
+def _how(sent: dict[str, Any]) -> str:
+    if "files" in sent:
+        return f"stored, {sent['files']} of {sent['files']} files"
+    return "acknowledged" if sent["is_confirmed"] else "CONNECTION CLOSED, NOT CONFIRMED"
 
 
 def _json(plan: PlanToExport, done: _Done) -> str:
@@ -368,6 +410,7 @@ def _json(plan: PlanToExport, done: _Done) -> str:
             {"rank": p.rank, "name": plan.name_of(p), "verdict": str(verdict_of(p))}
             for p in plan.paths
         ],
+        "left_out": [{"rank": p.rank, "verdict": str(verdict_of(p))} for p in plan.left_out],
         "written": [str(path) for path in done.written],
         "sent": done.sent,
         "research_use": document.research_use,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +12,10 @@ import typer
 
 from planner.cli.commands import VerifyRequest, series_of, structures_of
 from planner.cli.console import Console
-from planner.errors import InputError
+from planner.errors import InputError, MixedFrameError
 
 if TYPE_CHECKING:
-    from planner.geometry import Volume
+    from planner.geometry import Mask, Volume
     from planner.io.plan_document import PlanDocument
     from planner.model import StructureSet
 
@@ -33,6 +35,8 @@ def plan_scene(
 
     Raises
     ------
+    MixedFrameError
+        If the image has another frame of reference than the plan.
     InputError
         If the image or a mask is not the one that the plan was made from.
     typer.BadParameter
@@ -48,6 +52,7 @@ def plan_scene(
         return None
     with console.stage("reading the image"):
         volume = load_volume(image, series=series_of(plan, image))
+    _require_same_place(plan, volume, image)
     if volume_sha256(volume) != plan.image.sha256:
         raise _another("the image is not the one that the plan was made on", str(image))
     request = VerifyRequest(
@@ -72,6 +77,52 @@ def plan_scene(
                 "--structures",
             )
     return PlanScene(volume=volume, structures=structures)
+
+
+def body_of(console: Console, plan: PlanDocument, scene: PlanScene) -> Mask | None:
+    """The body of a plan, read or found again; None where it is not the one of the plan."""
+    from planner.errors import PlannerError
+    from planner.geometry import Mask
+    from planner.geometry.digest import mask_sha256
+    from planner.model import StructureRole
+    from planner.skin import find_body
+
+    given = [s.mask.inside for s in scene.structures.with_role(StructureRole.BODY)]
+    if given:
+        inside = functools.reduce(operator.or_, given)
+        body = Mask(grid=scene.structures.grid, inside=inside)
+    else:
+        try:
+            with console.stage("finding the body"):
+                body = find_body(scene.volume).mask
+        except PlannerError:
+            return None
+    return body if mask_sha256(body) == plan.body.sha256 else None
+
+
+def _require_same_place(plan: PlanDocument, volume: Volume, image: Path) -> None:
+    """Equal voxels are not enough: an anonymised copy or another study has another room."""
+    seen = volume.grid.frame.uid
+    if seen != plan.frame.frame_of_reference_uid:
+        raise MixedFrameError(
+            "the image is not the one that the plan was made on: another frame of reference",
+            seen=seen or "none in the image",
+            needed=plan.frame.frame_of_reference_uid or "an image that states none",
+            where=str(image),
+            fix="Give the image that the plan was made on.",
+        )
+    for what, found, needed in (
+        ("study", volume.source.study_instance_uid, plan.image.study_instance_uid),
+        ("series", volume.source.series_instance_uid, plan.image.series_instance_uid),
+    ):
+        if needed is not None and found != needed:
+            raise InputError(
+                f"the image is not the one that the plan was made on: another {what}",
+                seen=found or "none in the image",
+                needed=needed,
+                where=str(image),
+                fix="Give the image that the plan was made on.",
+            )
 
 
 def _another(what: str, where: str) -> InputError:

@@ -12,7 +12,7 @@ from planner.cli.compare_command import compare
 from planner.cli.console import Console
 from planner.cli.options import Quiet, Structures
 from planner.cli.runner import ExitCode, run_command
-from planner.errors import InputError
+from planner.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,12 +99,14 @@ def run_report(
     if scene is not None:
         pictures = [*pictures, *_drawn(console, plan, protocol, scene, pictures)]
     html = report_html(plan, pictures, plan_sha256=_sha256(plan_file), protocol=protocol)
+    if browser is not None:
+        _remove(target.with_suffix(".pdf"))  # should printing fail, none of another plan stays
     written = [write_bytes_atomic(target, html.encode("utf-8"))]
     if browser is not None:
         with console.stage("printing"):
             content = print_pdf(html, browser)
         written.append(write_bytes_atomic(target.with_suffix(".pdf"), content))
-    console.result(f"VERDICT: {plan.verdict.upper()}")
+    console.result(f"VERDICT: {plan.worst_verdict.upper()}")
     console.result(f"Written: {', '.join(str(path) for path in written)}")
     return ExitCode.OK
 
@@ -157,6 +159,18 @@ def _drawn(
     have = {picture.name for picture in known}
     with console.stage("drawing"):
         return path_pictures(result, top=PATHS_WITH_PICTURES, without=have)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            "the PDF of an earlier report cannot be replaced",
+            seen=error.strerror or type(error).__name__,
+            where=str(path),
+            fix="Give another --out.",
+        ) from error
 
 
 def _sha256(path: Path) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.compare.errors_mm import PlacementErrors, placement_errors
+from planner.compare.shaft import shaft_start_lps_mm
 from planner.errors import InputError
-from planner.geometry import Grid
+from planner.geometry import Grid, Mask
 from planner.geometry.clearance import MaskIndex, floor_to_hundredth, throw_end_lps_mm
 from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument, StructureRecord, TrajectoryRecord
@@ -16,6 +17,8 @@ from planner.model import Structure, StructureSet, Verdict, verdict_of_margin
 
 NO_MASKS = "not measured: the image and the masks were not given"
 METAL_NOTE = "to the mask as drawn: the shift of the image beside metal is not counted"
+TURNED_NOTE = "the needle points against the plan: entry and tip may be mixed up"
+MOST_ANGLE_DEG = 90.0
 COVER_NOTE = "the needle or its margin reaches beyond the mask or the image"
 
 
@@ -47,13 +50,21 @@ class ActualClearance:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Comparison:
-    """What was compared, the errors, and the clearances with the least room first."""
+    """What was compared, the errors, and the clearances with the least room first.
+
+    ``is_on_target`` tells whether the tip keeps the tolerance of the plan; None where the plan
+    aims at a region, which has no one point. ``shaft_lps_mm`` is where the axis begins that the clearances are of, and
+    ``prolonged_mm`` how far behind the marked entry that is.
+    """
 
     rank: int
     planned: TrajectoryRecord
     actual: ActualNeedle
     errors: PlacementErrors
     clearances: tuple[ActualClearance, ...]
+    shaft_lps_mm: FloatArray
+    prolonged_mm: float
+    is_on_target: bool | None
 
     @property
     def is_under_margin(self) -> bool:
@@ -107,6 +118,7 @@ def compare_needle(
     rank: int = 1,
     structures: StructureSet | None = None,
     image_grid: Grid | None = None,
+    body: Mask | None = None,
 ) -> Comparison:
     """A needle as it lies against a path of a plan.
 
@@ -120,6 +132,9 @@ def compare_needle(
     structures, image_grid : StructureSet, Grid, optional
         The masks of the plan and the grid of its image, read again. Without them every
         clearance is unknown.
+    body : Mask, optional
+        Of the plan. Behind the marked entry the shaft counts as far as it lies in the body;
+        without it, for the whole length of the needle.
 
     Raises
     ------
@@ -130,10 +145,11 @@ def compare_needle(
 
     Notes
     -----
-    A clearance is that of DESIGN: from the axis, the throw of the procedure included, to the
-    nearest voxel box, less the needle's outer radius, against the margin of the plan. It is
-    never PASS where a part of the margin lies beyond the mask or the image, nor beside metal,
-    where the masks as drawn are not where the anatomy is.
+    A clearance is that of DESIGN: from the axis, the throw of the procedure and the shaft in
+    the body behind the marked entry included, to the nearest voxel box, less the needle's outer
+    radius, against the margin of the plan. It is never PASS where a part of the margin lies
+    beyond the mask or the image, nor beside metal, where the masks as drawn are not where the
+    anatomy is, nor for a needle more than 90 degrees off the plan.
     """
     planned = next((t for t in plan.trajectories if t.rank == rank), None)
     if planned is None:
@@ -150,9 +166,12 @@ def compare_needle(
         target_lps_mm=plan.target.point_lps_mm,
     )
     end = throw_end_lps_mm(actual.entry_lps_mm, actual.tip_lps_mm, plan.needle.throw_mm)
-    axis = np.stack([actual.entry_lps_mm, end])
+    start = shaft_start_lps_mm(actual.entry_lps_mm, actual.tip_lps_mm, plan.needle.length_mm, body)
+    axis = np.stack([start, end])
+    is_along = errors.angle_deg <= MOST_ANGLE_DEG
+    doubts = () if is_along else (TURNED_NOTE,)
     found = [
-        _clearance(plan, planned, record, axis, structures, image_grid)
+        _clearance(plan, planned, record, axis, structures, image_grid, doubts)
         for record in plan.structures
         if record.role.is_obstacle and record.margin_mm is not None
     ]
@@ -173,6 +192,11 @@ def compare_needle(
         actual=actual,
         errors=errors,
         clearances=tuple(sorted(found, key=_room_mm)),
+        shaft_lps_mm=start,
+        prolonged_mm=float(np.linalg.norm(start - actual.entry_lps_mm)),
+        is_on_target=None
+        if plan.target.region is not None
+        else errors.tip_to_target_mm <= plan.target.tolerance_mm,
     )
 
 
@@ -183,6 +207,7 @@ def _clearance(
     axis_lps_mm: FloatArray,
     structures: StructureSet | None,
     image_grid: Grid | None,
+    known_doubts: tuple[str, ...],
 ) -> ActualClearance:
     required_mm = record.margin_mm or 0.0
     planned_mm = planned.clearance_mm.get(record.name)
@@ -201,7 +226,7 @@ def _clearance(
     exact_mm = float(closest.distance_mm[0]) - radius_mm
     band_mm = plan.procedure.caution_band_mm
     verdict = verdict_of_margin(exact_mm, required_mm, caution_band=band_mm)
-    doubts = []
+    doubts = list(known_doubts)
     if not _is_covered(structure, image_grid, axis_lps_mm, required_mm + radius_mm):
         doubts.append(COVER_NOTE)
     if plan.implants and plan.mr is not None:

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from planner.compare.needle import Comparison
-from planner.compare.texts import error_rows
+from planner.compare.needle import ActualNeedle, Comparison
+from planner.compare.texts import error_rows, tolerance_text
 from planner.geometry.frames import FloatArray, orientation_letters
-from planner.model import PlanResult, Trajectory
+from planner.model import PlanResult, Trajectory, Verdict
 from planner.report.header import draw_header, procedure_title
 from planner.report.panel_view import PanelScene, draw_view, panel_scene
 from planner.report.reslice import PlaneSpec
@@ -31,7 +31,8 @@ ACTUAL_COLOUR, PLANNED_COLOUR = "#ff6a00", "#0b5fa5"
 _TOP = ((30, 610, 755, 600), (815, 610, 755, 600))
 _AIM = (110, 90, 400, 400)
 _TEXT = (600, 40, 960, 490)
-_ROWS = 12
+_ROWS = 11
+_IN_PLANE_MM = 0.5
 
 
 def comparison_figure(
@@ -51,10 +52,10 @@ def comparison_figure(
         for place, view in zip(_TOP, views, strict=True):
             _draw_along(_axes(figure, place), scene, path, view, comparison)
         _draw_aim(_axes(figure, _AIM), result, path, comparison, views[0].plane)
-        _draw_text(_axes(figure, _TEXT), comparison)
+        _draw_text(_axes(figure, _TEXT), comparison, result.target.tolerance_mm)
         title = f"As it lies, against path {path.rank}:  {procedure_title(result)}"
-        meaning = "clearances of the needle as it lies"
-        draw_header(figure, title, comparison.verdict, meaning, margin_px=MARGIN_PX)
+        verdict, meaning = headline(comparison)
+        draw_header(figure, title, verdict, meaning, margin_px=MARGIN_PX)
         handles = [
             Line2D([], [], color=PLANNED_COLOUR, linewidth=3, linestyle="--", label="planned"),
             Line2D([], [], color=ACTUAL_COLOUR, linewidth=3, label="as it lies"),
@@ -68,6 +69,21 @@ def comparison_figure(
             frameon=False,
         )
     return figure
+
+
+def headline(comparison: Comparison) -> tuple[Verdict, str]:
+    """What stands largest: never a pass for a needle that is not where it was to be."""
+    meaning = "clearances of the needle as it lies"
+    if comparison.is_on_target is False:
+        miss = f"target missed by {number(comparison.errors.tip_to_target_mm, 1)} mm"
+        return Verdict.FAIL, f"{miss}; {meaning}: {comparison.verdict.upper()}"
+    return comparison.verdict, meaning
+
+
+def off_plane_mm(plane: PlaneSpec, actual: ActualNeedle) -> float:
+    """How far the needle as it lies leaves a plane that is drawn."""
+    ends = np.stack([actual.entry_lps_mm, actual.tip_lps_mm])
+    return float(np.abs(plane.to_plane_mm(ends)[:, 2]).max())
 
 
 def _axes(figure: Figure, place: tuple[int, int, int, int]) -> Any:
@@ -100,6 +116,22 @@ def _draw_along(
         axes.plot(*flat.T, color=colour, linewidth=2.4, linestyle=style, zorder=8)
         axes.plot(*flat[1], marker="o", markersize=8, color=colour, markeredgecolor="white",
                   zorder=9)  # fmt: skip
+
+    off_mm = off_plane_mm(plane, actual)
+    if off_mm >= _IN_PLANE_MM:
+        axes.text(
+            0.5,
+            0.012,
+            f" as it lies: projected, up to {number(off_mm, 1)} mm off this plane ",
+            transform=axes.transAxes,
+            fontsize=12,
+            fontweight="bold",
+            ha="center",
+            va="bottom",
+            color=ACTUAL_COLOUR,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2},
+            zorder=12,
+        )
 
 
 def _draw_aim(
@@ -141,11 +173,13 @@ def _aim_directions(path: Trajectory) -> tuple[FloatArray, FloatArray]:
     return right, -down
 
 
-def _draw_text(axes: Any, comparison: Comparison) -> None:
+def _draw_text(axes: Any, comparison: Comparison, tolerance_mm: float) -> None:
     axes.set_axis_off()
     lines: list[tuple[str, str, str]] = [
         (f"{name:<20}{text}", "black", "normal") for name, text in error_rows(comparison)
     ]
+    kept = VERDICT_COLOUR[Verdict.FAIL] if comparison.is_on_target is False else "black"
+    lines.append((f"{'':<20}{tolerance_text(comparison, tolerance_mm)}", kept, "bold"))
     lines += [("", "black", "normal")]
     head = f"{'clearance mm to':<30}{'as it lies':>11}{'needed':>8}{'planned':>9}"
     lines.append((head, "black", "bold"))

@@ -44,20 +44,37 @@ def error_rows(comparison: Comparison) -> list[tuple[str, str]]:
     ]
 
 
+def prolonged_text(comparison: Comparison) -> str:
+    """How much of the shaft counts that was not marked."""
+    return (
+        f"The shaft behind the marked entry counts too, {number(comparison.prolonged_mm, 1)} mm "
+        "straight back along the needle."
+    )
+
+
+def tolerance_text(comparison: Comparison, tolerance_mm: float) -> str:
+    """Whether the tip is where it was to be."""
+    if comparison.is_on_target is None:
+        return "to the preferred point of a region: whether the tip lies in it is not measured"
+    is_met = "kept" if comparison.is_on_target else "NOT KEPT"
+    return f"tolerance {tolerance_mm:g} mm: {is_met}"
+
+
 def comparison_text(plan: PlanDocument, comparison: Comparison) -> str:
     """The comparison on one screen: the verdict of the clearances first."""
     actual = comparison.actual
-    lines = [BANNER, "", f"NEEDLE AS IT LIES: {comparison.verdict.upper()} (clearances)"]
+    missed = ", TARGET MISSED" if comparison.is_on_target is False else ""
+    lines = [BANNER, "", f"NEEDLE AS IT LIES: {comparison.verdict.upper()} (clearances){missed}"]
     lines += _wrapped(
         f"{plain(actual.name)} against path {comparison.rank} of {len(plan.trajectories)}: "
         f"entry LPS {point_text(actual.entry_lps_mm)}, tip LPS {point_text(actual.tip_lps_mm)}; "
         f"{plain(actual.words)}."
     )
+    if comparison.prolonged_mm > 0:
+        lines += _wrapped(prolonged_text(comparison))
     lines.append("")
     lines += [f"{name:<20}{text}" for name, text in error_rows(comparison)]
-    tolerance_mm = plan.target.tolerance_mm
-    is_met = comparison.errors.tip_to_target_mm <= tolerance_mm
-    lines.append(f"{'':<20}tolerance {tolerance_mm:g} mm: {'kept' if is_met else 'NOT KEPT'}")
+    lines.append(f"{'':<20}{tolerance_text(comparison, plan.target.tolerance_mm)}")
     lines.append("")
     lines += _table(comparison.clearances)
     notes = dict.fromkeys(c.note for c in comparison.clearances if c.note)
@@ -97,6 +114,8 @@ def comparison_json(plan: PlanDocument, comparison: Comparison) -> dict[str, Any
             "entry_lps_mm": actual.entry_lps_mm.tolist(),
             "tip_lps_mm": actual.tip_lps_mm.tolist(),
             "ends": actual.words,
+            "shaft_from_lps_mm": comparison.shaft_lps_mm.tolist(),
+            "prolonged_mm": comparison.prolonged_mm,
         },
         "errors": {
             "tip_mm": e.tip_mm,
@@ -111,6 +130,7 @@ def comparison_json(plan: PlanDocument, comparison: Comparison) -> dict[str, Any
             "depth_mm": e.depth_mm,
             "tip_to_target_mm": e.tip_to_target_mm,
             "tolerance_mm": plan.target.tolerance_mm,
+            "is_on_target": comparison.is_on_target,
         },
         "clearances": [
             {

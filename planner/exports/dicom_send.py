@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import socket
+import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,21 +51,23 @@ def send_files(
         ``AET@HOST:PORT`` or the root of a DICOMweb service; a PacsSource for another
         calling title, or for user, password or token.
     timeout_s : float
-        A receiver that says nothing for so long is given up. A slow one that goes on
-        answering is not.
+        A receiver that says nothing for so long is given up, and a DICOMweb service that has
+        not answered a file in whole. One that is slow but answers file after file is not.
 
     Raises
     ------
     ConfigError
         The destination cannot be read.
     InputError
-        A file is missing or no DICOM file; then nothing is sent.
+        There is no file, or one is missing or no DICOM file; then nothing is sent.
     PacsError
         The receiver does not answer, refuses, or did not store everything; the message says
         how many files it has stored before.
     """
     target = _target(destination, timeout_s)
     files = [Path(path) for path in paths]
+    if not files:
+        raise InputError("there is no file to send", where=target.name)
     with quiet_pydicom():
         datasets = [_header(file) for file in files]
         if target.url:
@@ -214,7 +219,16 @@ def _stow(files: list[Path], headers: list[Any], target: PacsSource) -> int:
     n_stored = 0
     for file, header in zip(files, headers, strict=True):
         try:
-            answer = client.store_instances([pydicom.dcmread(file)], header.StudyInstanceUID)
+            answer = _in_time(
+                functools.partial(
+                    client.store_instances, [pydicom.dcmread(file)], header.StudyInstanceUID
+                ),
+                target.timeout_s,
+            )
+        except TimeoutError as error:
+            raise _failed(
+                target, n_stored, len(files), f"no whole answer within {target.timeout_s:g} s"
+            ) from error
         except requests.exceptions.HTTPError as error:
             status = error.response.status_code if error.response is not None else "?"
             raise _failed(target, n_stored, len(files), f"HTTP {status}") from error
@@ -232,6 +246,25 @@ def _stow(files: list[Path], headers: list[Any], target: PacsSource) -> int:
             raise _failed(target, n_stored, len(files), "the service says it failed")
         n_stored += 1
     return n_stored
+
+
+def _in_time(call: Callable[[], Any], limit_s: float) -> Any:
+    """What a call returns or raises; TimeoutError after the limit.
+
+    The limits of the web client are for each piece that comes: a service that trickles
+    would win time without end. The call is left behind in its thread, which ends with the
+    program.
+    """
+    done: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except Exception as error:  # raised again where the result is asked for
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done.result(timeout=limit_s)
 
 
 def _web_client(target: PacsSource) -> Any:

@@ -1,7 +1,8 @@
 """OpenIGTLink connections: a plan sent to a console, or kept ready for those that ask.
 
-Sending counts as done only when the receiver said so: by a STATUS message, or by closing the
-connection after all was read. A receiver that does neither is an error, not a success.
+Sending is confirmed only by a STATUS message. Many receivers send none and close the connection
+once they saw our end of it: that is told as closed and not confirmed, for who reads nothing
+closes it as well. A receiver that does neither, or closes before all was sent, is an error.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ MORE_STATUS_S = 0.5
 """How long to listen for a second STATUS: a refusal may follow an OK."""
 
 MAX_CLIENTS = 16
+EARLY_CLOSE_S = 0.1
+"""How long to look, before our end, for a receiver that closes without having seen it."""
+
 PATIENCE_S = 24 * 3600.0
 """How long a client may stay connected."""
 
+_BROKEN = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 _GET = re.compile(r"GET_(TRAJ|POINT|TRANS(?:FORM)?|POLYDATA|STRING)$")
 _ADDRESS = re.compile(
     r"igtl://(?:\[(?P<v6>[0-9a-fA-F:.%]+)\]|(?P<host>[^:/\[\]\s]+))(?::(?P<port>\d{1,5}))?/?"
@@ -46,11 +51,19 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How a plan arrived: acknowledged by a STATUS, or the connection was closed in order."""
+    """How sending ended: with a STATUS that says OK, or only with the connection closed in order.
+
+    ``n_bytes`` were sent. That they were read is known only when ``is_confirmed``.
+    """
 
     n_messages: int
     n_bytes: int
     acknowledged_by: Literal["status", "close"]
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the receiver said that it took the plan."""
+        return self.acknowledged_by == "status"
 
 
 def igtl_address(text: str) -> tuple[str, int]:
@@ -75,7 +88,7 @@ def igtl_address(text: str) -> tuple[str, int]:
 def send_messages(
     messages: Sequence[bytes], host: str, port: int, *, timeout_s: float = TIMEOUT_S
 ) -> Delivery:
-    """How the messages arrived at a receiver that listens.
+    """How the messages were taken by a receiver that listens.
 
     Parameters
     ----------
@@ -87,8 +100,8 @@ def send_messages(
     Raises
     ------
     OutputError
-        If nobody listens, the receiver refuses, does not confirm in time, breaks the
-        connection every time, or is no OpenIGTLink receiver.
+        If nobody listens, the receiver refuses, does not answer in time, closes before all
+        was sent, breaks the connection every time, or is no OpenIGTLink receiver.
     """
     content = b"".join(messages)
     where = f"{host}:{port}"
@@ -97,9 +110,9 @@ def send_messages(
     while True:
         tries += 1
         try:
-            with socket.create_connection((host, port), timeout=deadline.left_s()) as link:
+            with _connected(host, port, deadline) as link:
                 by = _deliver(link, content, deadline)
-        except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
+        except _BROKEN as error:
             if tries < TRIES:
                 continue
             raise _not_known(
@@ -111,23 +124,36 @@ def send_messages(
                 f"nothing within {timeout_s:g} s",
                 where,
             ) from error
-        except (OSError, UnicodeError) as error:  # a name that is no host name
-            raise OutputError(
-                "the receiver cannot be reached",
-                seen=_words(error),
-                where=where,
-                fix="Start the receiver, or give its address and port.",
+        except OSError as error:
+            raise _not_known(
+                "the connection to the receiver was lost", _words(error), where
             ) from error
+        except OutputError:  # never reached: then nothing arrived
+            raise
         except InputError as error:
             raise _not_known(error.what, error.seen, where) from error
         return Delivery(n_messages=len(messages), n_bytes=len(content), acknowledged_by=by)
+
+
+def _connected(host: str, port: int, deadline: _Deadline) -> socket.socket:
+    try:
+        return socket.create_connection((host, port), timeout=deadline.left_s())
+    except _BROKEN:  # it was there
+        raise
+    except (OSError, UnicodeError) as error:  # the second: a name that is no host name
+        raise OutputError(
+            "the receiver cannot be reached",
+            seen=_words(error),
+            where=f"{host}:{port}",
+            fix="Start the receiver, or give its address and port.",
+        ) from error
 
 
 def _not_known(what: str, seen: object, where: str) -> OutputError:
     return OutputError(
         what,
         seen=seen,
-        needed="a STATUS that says OK, or the end of the connection after all was read",
+        needed="a STATUS that says OK, or the end of the connection after ours",
         where=where,
         fix="Whether the plan arrived is not known: look at the receiver.",
     )
@@ -142,6 +168,7 @@ def _deliver(
 ) -> Literal["status", "close"]:
     link.settimeout(deadline.left_s())
     link.sendall(content)
+    _require_open(link)
     link.shutdown(socket.SHUT_WR)
     is_confirmed = False
     try:
@@ -159,6 +186,20 @@ def _deliver(
         if not is_confirmed:
             raise
     return "status" if is_confirmed else "close"
+
+
+def _require_open(link: socket.socket) -> None:
+    """A receiver that closes before our end came cannot have read to it."""
+    link.settimeout(EARLY_CLOSE_S)
+    try:
+        is_closed = link.recv(1, socket.MSG_PEEK) == b""
+    except TimeoutError:
+        return
+    if is_closed:
+        raise InputError(
+            "the receiver closed the connection before it had the whole plan",
+            seen="its end before ours, and no STATUS",
+        )
 
 
 class _Deadline:

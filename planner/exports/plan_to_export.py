@@ -12,6 +12,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from planner.errors import InputError
 from planner.io.plan_document import RESEARCH_USE, PlanDocument, TrajectoryRecord
 from planner.io.plan_file import load_plan
@@ -41,12 +43,15 @@ class PlanToExport:
         The chosen paths in the order of their ranks; at least one.
     is_unverified : bool
         Whether the verdict of a chosen path or of the plan is neither pass nor caution.
+    left_out : tuple of TrajectoryRecord
+        Paths that nobody chose away: left out for their verdict alone.
     """
 
     document: PlanDocument
     sha256: str
     paths: tuple[TrajectoryRecord, ...]
     is_unverified: bool
+    left_out: tuple[TrajectoryRecord, ...] = ()
 
     def name_of(self, path: TrajectoryRecord) -> str:
         """``"path 1"``, or ``"UNVERIFIED path 1"``."""
@@ -55,16 +60,21 @@ class PlanToExport:
         return name if is_verified else f"UNVERIFIED {name}"
 
     def description_of(self, path: TrajectoryRecord) -> str:
-        """One line: name, length, verdict, least clearance, where it belongs, research use."""
+        """One line: name, length, throw, verdict, least clearance, needle, study, research use."""
         document = self.document
+        throw_mm = document.needle.throw_mm
+        # Early: receivers cut long descriptions, and no line shows that the needle fires.
+        fires = [f"fires {throw_mm:g} mm past the tip"] if throw_mm > 0 else []
         parts = [
             f"{self.name_of(path)}: {path.length_mm:.1f} mm from skin to tip",
+            *fires,
             f"verdict {verdict_of(path)}",
         ]
         if document.verdict not in _VERIFIED:
             parts.append(f"plan verdict {document.verdict}")
         parts += [
             least_clearance(path),
+            f"needle {document.needle.name}, procedure {document.procedure.id}",
             RESEARCH_USE.rstrip("."),
             f"plan {self.sha256[:SHORT_HASH]}",
             *self.place(),
@@ -108,7 +118,7 @@ def plan_to_export(
     ------
     InputError
         If the file is no valid plan, has no path, not the path asked for, a rank
-        twice, a path that is not as long as it says, or a verdict that is neither pass
+        twice, a path that contradicts itself, or a verdict that is neither pass
         nor caution without ``even_if_unknown``.
     """
     name = os.fspath(plan_file)
@@ -131,12 +141,19 @@ def plan_to_export(
             fix=f"Give what is missing and plan again; {_WITHOUT_CHECK} exports it all the "
             "same, with UNVERIFIED in its name.",
         )
-    return PlanToExport(document=document, sha256=before, paths=paths, is_unverified=is_unverified)
+    is_all = ranks is None
+    return PlanToExport(
+        document=document,
+        sha256=before,
+        paths=paths,
+        is_unverified=is_unverified,
+        left_out=tuple(p for p in document.trajectories if is_all and p not in paths),
+    )
 
 
 def verdict_of(path: TrajectoryRecord) -> Verdict:
     """The worst of the path's verdict and its findings': a summary may not be better."""
-    return Verdict.worst([path.verdict, *(f.verdict for f in path.findings)])
+    return path.worst_verdict
 
 
 def least_clearance(path: TrajectoryRecord) -> str:
@@ -172,15 +189,47 @@ def _check(document: PlanDocument, name: str) -> None:
     if len(set(ranks)) != len(ranks):
         raise InputError("two paths of the plan have one rank", seen=ranks, where=name)
     for path in document.trajectories:
-        length_mm = math.dist(path.entry_lps_mm, path.tip_lps_mm)
-        is_length = abs(length_mm - path.length_mm) <= LENGTH_TOL_MM
-        if not is_length:
+        found = _contradiction(document, path)
+        if found is not None:
+            what, seen = found
             raise InputError(
-                f"path {path.rank} is not as long as the plan says",
-                seen=f"{length_mm:.2f} mm from entry to tip, length_mm {path.length_mm:.2f}",
+                f"path {path.rank} {what}",
+                seen=seen,
                 where=name,
                 fix="It was changed by hand or is damaged: plan again.",
             )
+
+
+def _contradiction(document: PlanDocument, path: TrajectoryRecord) -> tuple[str, str] | None:
+    """What the numbers of a path contradict, and how; None where they agree."""
+    entry, tip = np.array(path.entry_lps_mm), np.array(path.tip_lps_mm)
+    length_mm = math.dist(entry, tip)
+    is_length = abs(length_mm - path.length_mm) <= LENGTH_TOL_MM
+    if not is_length:
+        seen = f"{length_mm:.2f} mm from entry to tip, length_mm {path.length_mm:.2f}"
+        return "is not as long as the plan says", seen
+    throw_mm = document.needle.throw_mm
+    gap_mm = math.dist(path.throw_end_lps_mm, tip + (throw_mm / length_mm) * (tip - entry))
+    is_throw = gap_mm <= LENGTH_TOL_MM
+    if not is_throw:
+        return "does not fire where the needle does", f"throw_end_lps_mm {gap_mm:.2f} mm off"
+    told = {record.structure: record.clearance_mm for record in path.clearances}
+    if told != path.clearance_mm or len(told) != len(path.clearances):
+        names = sorted(
+            name
+            for name in {*told, *path.clearance_mm}
+            if told.get(name) != path.clearance_mm.get(name)
+        )
+        return "has two clearances to one structure", one_line(", ".join(names) or "one twice")
+    miss_mm = math.dist(tip, document.target.point_lps_mm)
+    # A region has no one point: the distance to its preferred one is told, and decides nothing.
+    is_aim = document.target.region is not None or (
+        abs(miss_mm - path.tip_to_target_mm) <= LENGTH_TOL_MM
+    )
+    if not is_aim:
+        seen = f"{miss_mm:.2f} mm, tip_to_target_mm {path.tip_to_target_mm:.2f}"
+        return "is not as far from the target as the plan says", seen
+    return None
 
 
 def _chosen(

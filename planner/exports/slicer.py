@@ -78,7 +78,7 @@ def write_slicer(
     if structures is not None and len(structures.structures):
         written.append(write_structures(plan, structures, folder / STRUCTURES_FILE))
     if skin_file is not None and plan_sha256_of(skin_file) == plan.sha256:
-        written.append(write_bytes_atomic(folder / SKIN_FILE, skin_file.read_bytes()))
+        written.append(_copy_skin(plan, skin_file, folder / SKIN_FILE))
     return tuple(written)
 
 
@@ -253,15 +253,30 @@ def write_skin(result: PlanResult, path: Path, *, plan_sha256: str) -> Path | No
 
 def plan_sha256_of(model: Path) -> str | None:
     """Which plan a model written here belongs to; None where it is not there or does not say."""
-    from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
-
     if not model.is_file():
         return None
-    reader = vtkXMLPolyDataReader()
-    reader.SetFileName(str(model))
-    reader.Update()
-    text = reader.GetOutput().GetFieldData().GetAbstractArray(PLAN_SHA256)
+    text = _read_model(model).GetFieldData().GetAbstractArray(PLAN_SHA256)
     return None if text is None or text.GetNumberOfValues() != 1 else str(text.GetValue(0))
+
+
+def _read_model(file: Path) -> Any:
+    from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
+
+    reader = vtkXMLPolyDataReader()
+    reader.SetFileName(str(file))
+    reader.Update()
+    return reader.GetOutput()
+
+
+def _copy_skin(plan: PlanToExport, skin_file: Path, path: Path) -> Path:
+    """The skin as it is, or, of what is not verified, with that in its description."""
+    if not plan.is_unverified:
+        return write_bytes_atomic(path, skin_file.read_bytes())
+    model = _read_model(skin_file)
+    told = model.GetFieldData().GetAbstractArray("DESCRIPTION")
+    known = [] if told is None else [told.GetValue(n) for n in range(told.GetNumberOfValues())]
+    words = one_line("; ".join(["UNVERIFIED", *known]))
+    return _write_model(model, path, plan_sha256=plan.sha256, descriptions=[words])
 
 
 def _tube(start_lps_mm: Sequence[float], end_lps_mm: Sequence[float], radius_mm: float) -> Any:

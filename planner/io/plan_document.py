@@ -249,6 +249,11 @@ class TrajectoryRecord(Part):
     risk: dict[str, JsonValue] = Field(default_factory=dict)
     scan_planes: tuple[ScanPlaneRecord, ...] = ()
 
+    @property
+    def worst_verdict(self) -> Verdict:
+        """The worst of the path's verdict and its findings': a summary may not be better."""
+        return Verdict.worst([self.verdict, *(f.verdict for f in self.findings)])
+
 
 class ExplanationRecord(Part):
     """Why nothing, or little, is feasible."""
@@ -296,6 +301,11 @@ class PlanDocument(Part):
     explanation: tuple[ExplanationRecord, ...]
     warnings: tuple[WarningRecord, ...]
     options: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def worst_verdict(self) -> Verdict:
+        """The worst of the plan's verdict and that of its first path."""
+        return Verdict.worst([self.verdict, *(t.worst_verdict for t in self.trajectories[:1])])
 
     def to_json_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries, numbers and strings with the keys of the file."""

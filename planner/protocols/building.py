@@ -185,7 +185,7 @@ def _terminal(entry: TerminalEntry | None) -> TerminalRule | None:
         return None
     return TerminalRule(
         length=_evidenced(entry.length_mm),
-        margins=_class_rules(entry.margins_mm),
+        margins=(*_class_rules(entry.margins_mm), *_named_rules(entry.named_margins_mm)),
         vital_opt_in=entry.vital_opt_in,
     )
 

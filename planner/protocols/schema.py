@@ -219,11 +219,13 @@ class TerminalEntry(Table):
 
     length_mm: EvidencedEntry
     margins_mm: Annotated[dict[StructureClass, MarginEntry], Field(min_length=1)]
+    named_margins_mm: dict[str, NamedMarginEntry] = {}
     vital_opt_in: str = ""
 
     @model_validator(mode="after")
     def _spares_what_is_vital(self) -> TerminalEntry:
-        vital = sorted(VITAL_CLASSES & set(self.margins_mm))
+        named = {entry.class_ for entry in self.named_margins_mm.values()}
+        vital = sorted(VITAL_CLASSES & {*self.margins_mm, *named})
         if vital and not self.vital_opt_in.strip():
             raise ValueError(
                 f"the margin to {' and '.join(vital)} may shrink near the tip only with a reason "

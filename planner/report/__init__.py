@@ -11,14 +11,14 @@ from planner.report.markdown import report_markdown
 from planner.report.text import summary_text
 
 if TYPE_CHECKING:
-    from planner.report.figures import write_figures
+    from planner.report.figures import path_pictures, write_figures
 
-__all__ = ["report_markdown", "summary_text", "write_figures"]
+__all__ = ["path_pictures", "report_markdown", "summary_text", "write_figures"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "write_figures":
-        from planner.report.figures import write_figures
+    if name in ("path_pictures", "write_figures"):
+        from planner.report import figures
 
-        return write_figures
+        return getattr(figures, name)
     raise AttributeError(f"module 'planner.report' has no attribute '{name}'")

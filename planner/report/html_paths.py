@@ -49,6 +49,8 @@ def path_numbers(result: PlanResult, path: Trajectory) -> Html:
     if result.needle.throw_mm > 0:
         places.append(("End of the throw", path.throw_end_lps_mm))
     miss_mm = float(np.linalg.norm(path.tip_lps_mm - result.target.point_lps_mm))
+    is_point = result.target.region is None
+    asked = "point asked for" if is_point else "preferred point of the region"
     rows = [(name, point_text(p), point_text(RAS_FROM_LPS * p)) for name, p in places]
     tile_row = element(
         "div",
@@ -62,7 +64,7 @@ def path_numbers(result: PlanResult, path: Trajectory) -> Html:
     note = element(
         "p",
         f"Angles in full: {', '.join(angle_texts(angles))}. The tip is {number(miss_mm, 1)} mm "
-        f"from the point asked for. Room left of the needle's length: "
+        f"from the {asked}. Room left of the needle's length: "
         f"{number(result.needle.length_mm - path.length_mm, 1)} mm.",
         cls="note",
     )

@@ -37,6 +37,7 @@ from planner.model import (
     MarginRule,
     MaskSource,
     Needle,
+    NeedlePair,
     PlanResult,
     PlanWarning,
     Protocol,
@@ -63,6 +64,7 @@ from planner.model.mr_results import (
     ScanPlane,
     TargetShift,
 )
+from planner.report.html_region import region_of
 
 _IN_FILE = "E: as the plan file says"
 MOST_CANDIDATES = 20_000_000
@@ -104,6 +106,7 @@ def as_result(
     FileResult
         Its candidates are counts without places. Not to be planned or verified with.
     """
+    is_whole = volume is not None and structures is not None
     if volume is None or structures is None:
         volume = _stand_in_volume(plan)
         structures = _stand_in_structures(plan, volume.grid)
@@ -127,6 +130,7 @@ def as_result(
             point_lps_mm=np.array(plan.target.point_lps_mm),
             tolerance_mm=plan.target.tolerance_mm,
             name=plan.target.name,
+            region=region_of(plan, structures if is_whole else None),
         ),
         uses=tuple(
             StructureUse(
@@ -140,9 +144,10 @@ def as_result(
         ),
         candidates=_counts(plan),
         trajectories=tuple(_trajectory(t) for t in plan.trajectories),
-        verdict=plan.verdict,
+        verdict=plan.worst_verdict,
         explanation=tuple(Explanation(**dict(e)) for e in plan.explanation),
         warnings=tuple(PlanWarning(**dict(w)) for w in plan.warnings),
+        pairs=tuple(NeedlePair(**dict(pair)) for pair in plan.pairs),
         seconds=dict(plan.search.seconds),
         options=dict(plan.options),
         acquisitions=tuple(acquisitions),
@@ -212,7 +217,7 @@ def _trajectory(record: TrajectoryRecord) -> Trajectory:
         throw_end_lps_mm=np.array(record.throw_end_lps_mm),
         skin_normal_lps=np.array(record.skin_normal_lps),
         length_mm=record.length_mm,
-        verdict=record.verdict,
+        verdict=record.worst_verdict,
         cost=record.cost,
         cost_terms=dict(record.cost_terms),
         angles=Angles(**dict(record.angles)),

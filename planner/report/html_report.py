@@ -21,6 +21,7 @@ from planner.report.html_parts import (
     figure,
     joined,
     page,
+    table,
     tag,
 )
 from planner.report.html_paths import (
@@ -34,6 +35,7 @@ from planner.report.html_paths import (
 from planner.report.html_plan import as_result
 from planner.report.html_style import style_sheet
 from planner.report.reasons import reasons
+from planner.report.region import PAIR_COLUMNS, PAIRS_TITLE, pair_rows, region_rows
 from planner.report.style import BANNER
 from planner.report.text import (
     explanation_texts,
@@ -164,6 +166,7 @@ def _asked(plan: PlanDocument, result: PlanResult) -> list[str]:
     rows = [
         ("Procedure", f"{result.protocol.title} ({result.protocol.id})"),
         ("Target", target_text(result)),
+        *region_rows(result),
         ("Needle", needle_text(result)),
         ("Patient position", f"{plan.image.patient_position} as in the image"),
         ("Searched", tried),
@@ -217,6 +220,9 @@ def _alternatives(result: PlanResult, known: dict[str, Picture]) -> list[str]:
         plot = trade_off(result)
         plotted = Html("") if plot is None else figure(plot, _TRADE_OFF)
         parts.append(element("div", matrix(result), plotted, cls="columns block"))
+    if result.pairs:
+        pairs = table(PAIR_COLUMNS, pair_rows(result), numeric=(2, 4))
+        parts += [element("h2", PAIRS_TITLE), pairs]
     skin = [
         figure(known[name], caption)
         for name, caption in (

@@ -10,6 +10,7 @@ import planner
 from planner.geometry.digest import volume_sha256
 from planner.model import Clearance, PlanResult, StructureRole, Trajectory
 from planner.report import mr_text
+from planner.report.region import PAIR_COLUMNS, PAIRS_TITLE, pair_rows, region_rows
 from planner.report.style import BANNER, plain
 from planner.report.text import (
     explanation_texts,
@@ -93,8 +94,10 @@ def report_markdown(result: PlanResult, figures: Sequence[PurePath]) -> str:
         parts += _best_path(result)
     else:
         parts += _nothing_found(result)
+    parts += _region_section(result)
     if result.trajectories:
         parts += ["## Paths", _paths_table(result.trajectories)]
+        parts += _pair_section(result)
         parts += _path_sections(result)
     parts += ["## Not checked", _markdown_list(not_checked_texts(result))]
     if result.warnings:
@@ -157,6 +160,19 @@ def _paths_table(trajectories: Iterable[Trajectory]) -> str:
             )
         )
     return _table(rows)
+
+
+def _region_section(result: PlanResult) -> list[str]:
+    """The target region, where the target is one: it must be looked at before it is trusted."""
+    rows = [(_escaped(name), _escaped(text)) for name, text in region_rows(result)]
+    if not rows:
+        return []
+    return ["## Target region", _table([("Target", _escaped(target_text(result))), *rows])]
+
+
+def _pair_section(result: PlanResult) -> list[str]:
+    rows = _rows(PAIR_COLUMNS, pair_rows(result))
+    return [f"### {PAIRS_TITLE}", *rows] if rows else []
 
 
 def _path_sections(result: PlanResult) -> list[str]:

@@ -22,12 +22,13 @@ from planner.report.mr_text import distance_note
 from planner.report.panel_text import HEIGHT_PX as TEXT_HEIGHT_PX
 from planner.report.panel_text import WIDTH_PX as TEXT_WIDTH_PX
 from planner.report.panel_text import draw_text
-from planner.report.panel_view import PanelScene, draw_view, has_corridor
+from planner.report.panel_view import PanelScene, draw_view, has_corridor, second_path
 from planner.report.style import (
     DPI,
     MATPLOTLIB_STYLE,
     OUTSIDE_COLOUR,
     OUTSIDE_HATCH_COLOUR,
+    SECOND_NEEDLE_COLOUR,
     VERDICT_MEANING,
     Outline,
     drawable,
@@ -35,6 +36,9 @@ from planner.report.style import (
 from planner.report.views import across_views, along_views
 
 WIDTH_PX, HEIGHT_PX = 1600, 1400
+
+FULL_LEGEND = 14
+"""More entries than this are set smaller, so that the legend stays in the picture."""
 
 # Axes rectangles in pixels from the lower left corner: x, y, width, height.
 _TOP = ((30, 688, 755, 590), (815, 688, 755, 590))
@@ -97,6 +101,12 @@ def _draw_footer(
         handles.append(
             Line2D([], [], color="white", linestyle=":", linewidth=1.6, label="required margin")
         )
+    second = second_path(result, trajectory)
+    if second is not None:
+        label = f"needle of path {second.rank}, projected"
+        handles.append(
+            Line2D([], [], color=SECOND_NEEDLE_COLOUR, linestyle="--", linewidth=1.6, label=label)
+        )
     handles += artefact_handles(trajectory)
     if trajectory.clearances:
         handles += [
@@ -119,7 +129,7 @@ def _draw_footer(
         loc="center",
         bbox_to_anchor=(0.5, 72 / HEIGHT_PX),
         ncol=min(8, (len(handles) + 1) // 2) if len(handles) > 8 else len(handles),
-        fontsize=12.5,
+        fontsize=12.5 if len(handles) <= FULL_LEGEND else 11.0,
         facecolor="#3a3a3a",
         labelcolor="white",
         framealpha=1.0,

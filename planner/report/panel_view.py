@@ -17,11 +17,15 @@ from planner.model import PlanResult, StructureRole, Trajectory
 from planner.report.body import body_of
 from planner.report.mr_needle import draw_artefact
 from planner.report.panel_marks import IN_PLANE_MM, THIN_HALO, draw_marks
+from planner.report.region import corridor_masks
 from planner.report.reslice import PlaneSpec, reslice
 from planner.report.style import (
     BODY_OUTLINE,
+    CORRIDOR_OUTLINE,
     OUTSIDE_COLOUR,
     OUTSIDE_HATCH_COLOUR,
+    REGION_OUTLINE,
+    SECOND_NEEDLE_COLOUR,
     Outline,
     drawable,
     outline_of,
@@ -58,11 +62,18 @@ class PanelScene:
 
 
 def panel_scene(result: PlanResult) -> PanelScene:
-    """The grey window, and the structures in the order they are drawn: obstacles on top."""
+    """The grey window, and the structures in the order they are drawn.
+
+    Obstacles lie on top of other structures, the target region and its corridor on top of all.
+    """
     ordered = sorted(result.structures.structures, key=lambda s: s.role.is_obstacle)
     chosen = [(s.mask, outline_of(s)) for s in ordered]
     if result.body is not None and not result.structures.with_role(StructureRole.BODY):
         chosen.insert(0, (result.body, BODY_OUTLINE))
+    chosen += [(mask, CORRIDOR_OUTLINE) for mask in corridor_masks(result)]
+    if result.target.region is not None:
+        chosen = [item for item in chosen if item[0] is not result.target.region.mask]
+        chosen.append((result.target.region.mask, REGION_OUTLINE))
     outlined = []
     for mask, line in chosen:
         bounds = mask.bounds_kji()
@@ -107,6 +118,7 @@ def draw_view(axes: Any, scene: PanelScene, trajectory: Trajectory, view: View) 
     is_unseen = None if imaged is None else voxels.of_mask(imaged.inside) == 0.0
     _draw_image(axes, scene, plane, is_unseen)
     drawn = _draw_outlines(axes, scene, plane, voxels, is_unseen)
+    _draw_second_needle(axes, scene.result, trajectory, view)
     _draw_needle(axes, scene.result, trajectory, view)
     _draw_target(axes, scene.result, view)
     draw_marks(axes, scene.result, trajectory, view)
@@ -176,6 +188,16 @@ def _draw_outlines(
         )
         halo = withStroke(linewidth=item.line.width_pt + 1.4, foreground="black", alpha=0.55)
         contour.set_path_effects([halo])
+        if item.line.fill_opacity > 0.0:
+            axes.contourf(
+                np.ma.masked_invalid(mask),
+                levels=[0.5, 1.5],
+                extent=plane.extent_mm,
+                origin="upper",
+                colors=[item.line.colour],
+                alpha=item.line.fill_opacity,
+                zorder=2.5,
+            )
         drawn.append(item.line)
     return drawn
 
@@ -226,6 +248,34 @@ def _draw_needle(axes: Any, result: PlanResult, trajectory: Trajectory, view: Vi
             path_effects=THIN_HALO,
             zorder=7,
         )
+
+
+def second_path(result: PlanResult, trajectory: Trajectory) -> Trajectory | None:
+    """The path that a second needle may take beside this one: of the first pair it is in."""
+    for pair in result.pairs:
+        ranks = {pair.first_rank, pair.second_rank}
+        if trajectory.rank in ranks:
+            (other,) = ranks - {trajectory.rank}
+            return next((t for t in result.trajectories if t.rank == other), None)
+    return None
+
+
+def _draw_second_needle(axes: Any, result: PlanResult, trajectory: Trajectory, view: View) -> None:
+    """The second needle of a pair: projected on a plane along, its place in a plane across."""
+    second = second_path(result, trajectory)
+    if second is None:
+        return
+    ends = view.plane.to_plane_mm(np.stack([second.entry_lps_mm, second.throw_end_lps_mm]))
+    start, end = ends[:, :2]
+    if not view.is_along:
+        (near, far) = ends[:, 2]
+        if not near * far < 0.0:
+            return  # it does not come through this plane
+        start = end = start + (end - start) * near / (near - far)
+    outline = capsule_outline(start, end, result.needle.radius_mm)
+    _patch(axes, outline, fill=False, edgecolor="black", linewidth=2.6, alpha=0.6, zorder=5.4)
+    look = {"edgecolor": SECOND_NEEDLE_COLOUR, "linewidth": 1.4, "linestyle": "--"}
+    _patch(axes, outline, fill=False, zorder=5.5, **look)
 
 
 def _solid(axes: Any, polygon_mm: FloatArray, colour: str) -> None:

@@ -54,6 +54,7 @@ class Outline:
     label: str
     colour: str
     width_pt: float
+    fill_opacity: float = 0.0
 
 
 _BY_CLASS = {
@@ -69,6 +70,9 @@ _BY_ROLE = {
     StructureRole.BODY: Outline("body surface", "#39d5e8", 0.9),
     StructureRole.ALLOWED: Outline("allowed", "#b8c4b8", 0.9),
 }
+REGION_OUTLINE = Outline("target region", "#9dff57", 2.2, fill_opacity=0.2)
+CORRIDOR_OUTLINE = Outline("pedicle, the way in", "#9a5cff", 2.4)
+SECOND_NEEDLE_COLOUR = "#ffb3c8"
 BODY_OUTLINE = _BY_ROLE[StructureRole.BODY]
 _NERVE_CLASSES = ("nerve", "root", "plexus", "cord", "thecal", "canal", "cauda")
 _VEIN_NAMES = ("vein", "vena", "cava")

@@ -17,6 +17,7 @@ from planner.model import (
 )
 from planner.report.mr_text import not_checked_mr, summary_facts
 from planner.report.reasons import ORDER, reasons, unknown_reasons
+from planner.report.region import PAIRS_TITLE, pair_texts, region_rows
 from planner.report.style import BANNER, VERDICT_MEANING, plain, shortened
 from planner.report.views import ranked_clearances
 from planner.report.wording import (
@@ -53,6 +54,7 @@ def summary_text(result: PlanResult) -> str:
         ("Procedure", f"{plain(result.protocol.title)} ({plain(result.protocol.id)})"),
         ("Needle", needle_text(result)),
         ("Target", target_text(result)),
+        *region_rows(result),
         ("Searched", search_text(result)),
     ):
         lines += _wrapped(text, first=f"{label:<11}", other=" " * 11)
@@ -63,6 +65,8 @@ def summary_text(result: PlanResult) -> str:
             lines += _wrapped(text, first=f"  {label:<9}", other=" " * 11)
         lines.append("")
         lines += _terminal_table(result.trajectories)
+        if result.pairs:
+            lines += ["", f"{PAIRS_TITLE}, each pair side by side:", *_bullets(pair_texts(result))]
     else:
         lines += ["", "NO PATH FOUND.", *_bullets(explanation_texts(result))]
     limits = [
@@ -97,6 +101,8 @@ def not_checked_texts(result: PlanResult) -> list[str]:
         "gas inside the body (bowel, lung): it counts as body, so a path through it is not "
         "refused unless a mask to avoid covers it"
     )
+    if result.pairs:
+        texts.append("of two needles at once: that the artefact of one hides the tip of the other")
     texts += not_checked_mr(result)
     texts += [plain(text) for text in result.protocol.not_checked]
     soft = [use for use in result.uses if not use.hard and _is_obstacle(result, use.name)]
@@ -139,8 +145,9 @@ def needle_text(result: PlanResult) -> str:
 def target_text(result: PlanResult) -> str:
     """The target in one line."""
     target = result.target
+    preferred = "" if target.region is None else ", preferred tip"
     return (
-        f"{plain(target.name)} at LPS {point_text(target.point_lps_mm)} mm, "
+        f"{plain(target.name)}{preferred} at LPS {point_text(target.point_lps_mm)} mm, "
         f"tolerance {target.tolerance_mm:g} mm"
     )
 

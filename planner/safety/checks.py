@@ -105,9 +105,10 @@ def _shaft_finding(
 
 
 def check_bone_crossing(
-    axis: NeedleAxis, obstacles: Obstacles, cache: FieldCache
+    axis: NeedleAxis, obstacles: Obstacles, cache: FieldCache, protocol: Protocol
 ) -> tuple[Finding, ...]:
-    """How much of each bone that may be crossed the path crosses."""
+    """How much of each bone that may be crossed the path crosses; a caution by the user's leave."""
+    by_user = not protocol.bone.may_be_crossed
     findings = []
     for structure in obstacles.crossable_bone:
         walker = cache.walker(structure.name, structure.mask)
@@ -120,8 +121,10 @@ def check_bone_crossing(
                     measured=round(crossed, 2),
                     required=None,
                     unit="mm",
-                    verdict=Verdict.PASS,
-                    note="the procedure allows bone to be crossed",
+                    verdict=Verdict.CAUTION if by_user else Verdict.PASS,
+                    note="the user allowed it; the procedure forbids it"
+                    if by_user
+                    else "the procedure allows bone to be crossed",
                 )
             )
     return tuple(findings)

@@ -9,12 +9,13 @@ import numpy as np
 from planner.geometry import Mask
 from planner.geometry.frames import FloatArray
 from planner.geometry.rays import first_surface
+from planner.model import Verdict
 from planner.model.protocol_rules import CortexAngle
 from planner.safety.way_rules import WayRule, directions_lps
 
 
 def cortex_rule(bones: Sequence[Mask], angle: CortexAngle) -> WayRule:
-    """Angle to the cortex at the first crossing, 90 degrees square on.
+    """Angle to the cortex at the first crossing, 90 degrees square on; unknown where none is met.
 
     Parameters
     ----------
@@ -39,5 +40,6 @@ def cortex_rule(bones: Sequence[Mask], angle: CortexAngle) -> WayRule:
         high=angle.max_deg,
         evidence=angle.evidence,
         is_quick=False,
-        passes_unmeasured=True,
+        passes_unmeasured=True,  # a path is not refused for a mask that is not there
+        unmeasured=Verdict.UNKNOWN,
     )

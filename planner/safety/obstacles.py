@@ -163,7 +163,7 @@ def _bone_margin(
     """Bone that the procedure names is kept off even where other bone may be crossed."""
     may_cross = protocol.bone.may_be_crossed if allow_bone is None else allow_bone
     named = protocol.named_rule(structure.name)
-    if named is not None and allow_bone is not True:
+    if named is not None and named.structure_class == "bone" and allow_bone is not True:
         return _Margin.of(named)
     if may_cross:
         return None

@@ -17,7 +17,7 @@ from planner.geometry import Mask
 from planner.geometry.clearance import MaskIndex
 from planner.geometry.frames import FloatArray
 from planner.geometry.walk import BodyWalker
-from planner.model import Explanation, Needle, StructureSet, TargetRegion
+from planner.model import Explanation, Needle, StructureRole, StructureSet, TargetRegion
 from planner.safety.target_rules import length_inside_mm
 from planner.safety.way_rules import WayRule
 
@@ -48,6 +48,17 @@ def level_at(structures: StructureSet, point_lps_mm: FloatArray) -> str | None:
         if bool(structure.mask.contains(point_lps_mm)):
             return label.level
     return None
+
+
+def other_vertebrae(structures: StructureSet, level: str) -> list[Mask]:
+    """Bone labelled as a vertebra of another level."""
+    found = []
+    for structure in structures.with_role(StructureRole.BONE):
+        label = label_of(structure.name)
+        is_one = label is not None and label.part in (Part.VERTEBRA, Part.BODY, Part.ARCH)
+        if label is not None and is_one and label.level not in (None, level):
+            found.append(structure.mask)
+    return found
 
 
 def pedicles_of(structures: StructureSet, level: str) -> Pedicles:

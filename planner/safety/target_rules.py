@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.geometry import Mask
 from planner.geometry.clearance import MaskIndex
@@ -111,7 +112,7 @@ class BorderDistance:
 
     def __call__(self, entries: FloatArray, tips: FloatArray, ends: FloatArray) -> FloatArray:
         """Distances of the tips; asked once per place, since many paths share a tip."""
-        places, which = np.unique(tips, axis=0, return_inverse=True)
+        places, which = _runs_of(tips)
         inside = self._mask.contains(places)
         distance = np.full(len(places), -1.0)
         if self._outside is None:
@@ -119,4 +120,11 @@ class BorderDistance:
         elif inside.any():
             found = self._outside.closest_approach(places[inside], places[inside])
             distance[inside] = found.distance_mm
-        return np.asarray(distance[which.reshape(-1)])
+        return np.asarray(distance[which])
+
+
+def _runs_of(points: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Points without repetitions in a row, and for each of the given its place among them."""
+    is_new = np.ones(len(points), dtype=np.bool_)
+    is_new[1:] = np.any(points[1:] != points[:-1], axis=1)
+    return points[is_new], np.cumsum(is_new) - 1

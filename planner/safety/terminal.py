@@ -19,7 +19,7 @@ def with_terminal(obstacles: Obstacles, protocol: Protocol) -> Obstacles:
     rule = protocol.terminal
     if rule is None:
         return obstacles
-    changed = tuple(_with_tip_margin(obstacle, rule) for obstacle in obstacles.obstacles)
+    changed = tuple(_with_tip_margin(obstacle, rule, protocol) for obstacle in obstacles.obstacles)
     by_name = {o.name: o for o in changed if o.shaft_mm is not None}
     uses = tuple(
         use
@@ -32,19 +32,27 @@ def with_terminal(obstacles: Obstacles, protocol: Protocol) -> Obstacles:
     return replace(obstacles, obstacles=changed, uses=uses)
 
 
-def tip_margin_rule(rule: TerminalRule, structure: Structure) -> MarginRule | None:
-    """The tip's margin to a structure: by its name first, then by its class, or None."""
+def tip_margin_rule(
+    rule: TerminalRule, structure: Structure, protocol: Protocol
+) -> MarginRule | None:
+    """The tip's margin to a structure: by its name first, then by its class, or None.
+
+    What the procedure names with a hard margin of its own does not shrink with its class.
+    """
     if structure.margin_mm is not None or structure.role is not StructureRole.AVOID:
         return None
     named = [m for m in rule.margins if m.name_words and holds_words(structure.name, m.name_words)]
     if named:
         return max(named, key=lambda m: m.margin.value)
+    own = protocol.named_rule(structure.name)
+    if own is not None and own.hard:
+        return None
     by_class = (m for m in rule.margins if not m.name_words)
     return next((m for m in by_class if m.structure_class == structure.structure_class), None)
 
 
-def _with_tip_margin(obstacle: Obstacle, rule: TerminalRule) -> Obstacle:
-    at_tip = tip_margin_rule(rule, obstacle.structure)
+def _with_tip_margin(obstacle: Obstacle, rule: TerminalRule, protocol: Protocol) -> Obstacle:
+    at_tip = tip_margin_rule(rule, obstacle.structure, protocol)
     if at_tip is None:
         return obstacle
     tip_mm = max(at_tip.margin.value, CONTACT_MM)

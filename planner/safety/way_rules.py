@@ -50,6 +50,8 @@ class WayRule:
     is_hard: bool = True
     is_quick: bool = True
     passes_unmeasured: bool = False
+    unmeasured: Verdict = Verdict.PASS
+    """What the finding says of NaN where it passes the search."""
 
     def ok(self, values: FloatArray) -> NDArray[np.bool_]:
         """Which values are within the limits, (n,)."""
@@ -74,7 +76,7 @@ class WayRule:
             measured=round(value, 2) if is_known else None,
             required=self._nearest_limit(value),
             unit=self.unit,
-            verdict=Verdict.PASS if is_kept else bad,
+            verdict=(Verdict.PASS if is_known else self.unmeasured) if is_kept else bad,
             note=f"{self.words}; {self._range()}; evidence: {self.evidence}",
         )
 

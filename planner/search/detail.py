@@ -26,7 +26,7 @@ from planner.search.batch import AxisBatch
 from planner.search.cost import NEEDLE_ARTEFACT, axis_cost_terms, clearance_cost, total_cost
 from planner.search.limits import skin_angle_deg
 from planner.search.mr_physics import MrPhysics
-from planner.search.way import Way
+from planner.search.way import Way, beside_metal
 from planner.search.words import entry_words
 
 
@@ -64,13 +64,16 @@ def detailed_trajectory(
     angles = _angles(axis, skin_deg, context.physics.b0_direction_lps)
     target = replace(context.target, point_lps_mm=axis.tip_lps_mm)
     physics = context.physics.path(axis, target, clearances, angles.b0_deg)
+    way = context.way.path_findings(axis)
+    if physics.metal is not None:
+        way = beside_metal(way, physics.metal.largest_shift_mm)
     findings = (
         *clearance_findings,
         *check_axis(axis, context.needle, context.protocol, skin_deg),
         check_inside_body(axis, context.grid, context.body),
-        *check_bone_crossing(axis, context.obstacles, context.cache),
+        *check_bone_crossing(axis, context.obstacles, context.cache, context.protocol),
         *check_coverage(axis, context.obstacles, context.needle, context.cut_faces),
-        *context.way.path_findings(axis),
+        *way,
         *context.obstacles.missing,
         *context.obstacles.doubts,
         *physics.findings,

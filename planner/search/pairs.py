@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.geometry.frames import FloatArray
-from planner.model import NeedlePair, PlanWarning, Protocol, Trajectory, TwoNeedleRule
+from planner.model import Needle, NeedlePair, PlanWarning, Protocol, Trajectory, TwoNeedleRule
 from planner.search.batch import AxisBatch
+from planner.search.limits import HANDLE_MM
 
 
 def companion(
@@ -18,7 +19,7 @@ def companion(
     order: NDArray[np.int64],
     first: int,
     rule: TwoNeedleRule,
-    radius_mm: float,
+    needle: Needle,
 ) -> int | None:
     """Place (in ``survivors``) of the best path that may lie beside the first; None without one.
 
@@ -36,17 +37,20 @@ def companion(
     if wide.size == 0:
         return None
     gap = segment_gaps_mm(
-        batch.entry_lps_mm[one],
-        batch.end_lps_mm[one],
-        batch.entry_lps_mm[numbers[wide]],
-        batch.end_lps_mm[numbers[wide]],
+        *_whole(batch.entry_lps_mm[one], batch.tip_lps_mm[one], batch.end_lps_mm[one], needle),
+        *_whole(
+            batch.entry_lps_mm[numbers[wide]],
+            batch.tip_lps_mm[numbers[wide]],
+            batch.end_lps_mm[numbers[wide]],
+            needle,
+        ),
     )
-    free = wide[gap - 2 * radius_mm >= rule.clearance.value]
+    free = wide[gap - 2 * needle.radius_mm >= rule.clearance.value]
     return int(order[free[0]]) if free.size else None
 
 
 def pairs_of(
-    trajectories: Sequence[Trajectory], rule: TwoNeedleRule | None, radius_mm: float
+    trajectories: Sequence[Trajectory], rule: TwoNeedleRule | None, needle: Needle
 ) -> tuple[NeedlePair, ...]:
     """All pairs of the shown paths that keep the rule, the lowest ranks first."""
     if rule is None:
@@ -57,13 +61,16 @@ def pairs_of(
             spacing = float(np.linalg.norm(one.tip_lps_mm - other.tip_lps_mm))
             gap = float(
                 segment_gaps_mm(
-                    one.entry_lps_mm,
-                    one.throw_end_lps_mm,
-                    other.entry_lps_mm[None],
-                    other.throw_end_lps_mm[None],
+                    *_whole(one.entry_lps_mm, one.tip_lps_mm, one.throw_end_lps_mm, needle),
+                    *_whole(
+                        other.entry_lps_mm[None],
+                        other.tip_lps_mm[None],
+                        other.throw_end_lps_mm[None],
+                        needle,
+                    ),
                 )[0]
             )
-            clearance = gap - 2 * radius_mm
+            clearance = gap - 2 * needle.radius_mm
             if spacing >= rule.spacing.value and clearance >= rule.clearance.value:
                 found.append(
                     NeedlePair(
@@ -74,6 +81,16 @@ def pairs_of(
                     )
                 )
     return tuple(sorted(found, key=lambda p: (p.first_rank + p.second_rank, p.first_rank)))
+
+
+def _whole(
+    entry: FloatArray, tip: FloatArray, end: FloatArray, needle: Needle
+) -> tuple[FloatArray, FloatArray]:
+    """The whole needle, hub and handle outside the skin included: (..., 3) twice."""
+    along = tip - entry
+    length = np.linalg.norm(along, axis=-1, keepdims=True)
+    outside = np.maximum(needle.length_mm - length, 0.0) + HANDLE_MM
+    return entry - along / np.maximum(length, 1e-12) * outside, end
 
 
 def segment_gaps_mm(

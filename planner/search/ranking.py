@@ -73,7 +73,7 @@ def _second_needle(
     rule = context.protocol.two_needles
     if rule is None or not picked:
         return []
-    other = companion(batch, survivors, order, picked[0], rule, context.needle.radius_mm)
+    other = companion(batch, survivors, order, picked[0], rule, context.needle)
     return [] if other is None or other in picked else [other]
 
 

@@ -224,7 +224,7 @@ class PlanningSession:
             terms = survivor_cost_terms(context, batch, found)
             trajectories = ranked_trajectories(context, batch, found, terms, self.options)
             progress("ranking", 1.0)
-        pairs = pairs_of(trajectories, way.protocol.two_needles, self.needle.radius_mm)
+        pairs = pairs_of(trajectories, way.protocol.two_needles, self.needle)
         explanation: tuple[Explanation, ...] = ()
         if not trajectories:
             with clock.stage("explain"):

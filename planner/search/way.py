@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.geometry import Mask
 from planner.geometry.frames import FloatArray
 from planner.geometry.rays import run_inside_mm
+from planner.geometry.walk import BodyWalker
 from planner.model import (
     BoneRule,
     Explanation,
@@ -24,8 +26,15 @@ from planner.model import (
 from planner.safety.checks import NeedleAxis
 from planner.safety.cortex import cortex_rule
 from planner.safety.entry_rules import DIRECTION, entry_rules
-from planner.safety.pedicle import level_at, pedicle_rules, pedicles_of, too_narrow
-from planner.safety.target_rules import FARTHEST_MM, target_rules
+from planner.safety.pedicle import (
+    level_at,
+    other_vertebrae,
+    pedicle_rules,
+    pedicles_of,
+    too_narrow,
+)
+from planner.safety.reference_region import region_at
+from planner.safety.target_rules import FARTHEST_MM, length_inside_mm, target_rules
 from planner.safety.way_rules import WayRule, directions_lps, unknown_finding
 from planner.search.batch import AxisBatch
 from planner.search.gates import Gate, measured, rule_gates
@@ -91,22 +100,36 @@ def way_to(
         The patient's middle at the target, None where it is not known.
     """
     region = target.region
-    if region is not None:
-        protocol = protocol.at_level(region.level, region.side)
+    around = region
+    if region is None and _asks_for_region(protocol):
+        # a point is judged by the region that it lies in, but stays where it is
+        around = region_at(structures, protocol, target.point_lps_mm)
+    if around is not None:
+        protocol = protocol.at_level(around.level, around.side)
     rules = [*entry_rules(protocol, midline_l_mm)]
     findings: list[Finding] = []
     explanation: tuple[Explanation, ...] = ()
     if protocol.direction is not None and midline_l_mm is None:
         note = "the patient's midline is not known: which way the needle runs cannot be told"
-        findings.append(_doubt(DIRECTION, note))
+        is_hard = protocol.direction_is_hard
+        findings.append(unknown_finding(DIRECTION, note) if is_hard else _doubt(DIRECTION, note))
     if region is not None:
         rules += target_rules(protocol, region)
         findings += [_doubt("target_region", text) for text in region.warnings]
         findings += _measures(protocol, region)
         findings += _joint_gap(protocol, region, needle)
+    elif around is not None:
+        rules += [r for r in target_rules(protocol, around) if r.constraint != "tip_in_region"]
+        findings += _measures(protocol, around)
     elif _needs_depth(protocol):
-        note = "the target is a point: how deep in the foramen the tip lies cannot be told"
+        note = "no label tells the foramen: how deep in it the tip lies cannot be told"
         findings.append(unknown_finding("depth_in_target", note))
+    elif _asks_for_region(protocol):
+        note = (
+            "the target is a point in no region that the labels tell: where in its target the tip "
+            "lies, and how the needle runs to it, are not checked"
+        )
+        findings.append(_doubt("target_region", note))
     if protocol.cortex_angle_deg is not None:
         bones = [s.mask for s in structures.with_role(StructureRole.BONE)]
         if bones:
@@ -115,6 +138,7 @@ def way_to(
             note = "no bone mask is given: the angle to the cortex cannot be told"
             findings.append(unknown_finding("cortex_angle", note))
     if protocol.bone is BoneRule.THROUGH_PEDICLE:
+        rules += _other_vertebrae(target, around, structures)
         pedicle, doubt, explanation = _pedicle(target, protocol, needle, structures)
         rules += pedicle
         findings += doubt
@@ -125,6 +149,26 @@ def way_to(
         region=region,
         explanation=explanation,
     )
+
+
+SHIFTED = ("pedicle", "pedicle_wall", "far_wall", "tip_in_region", "depth_in_target")
+"""Findings about masks as they are drawn, which metal may displace."""
+
+
+def beside_metal(findings: tuple[Finding, ...], shift_mm: float) -> tuple[Finding, ...]:
+    """Findings with less room than metal may displace the image along the path: unknown."""
+    told = []
+    for finding in findings:
+        measured, required = finding.measured, finding.required
+        if finding.constraint in SHIFTED and measured is not None and required is not None:
+            is_sure = abs(measured - required) >= shift_mm
+            if finding.verdict is Verdict.PASS and not is_sure:
+                note = (
+                    f"{finding.note}; metal may displace what is drawn by up to {shift_mm:.1f} mm"
+                )
+                finding = replace(finding, verdict=Verdict.UNKNOWN, note=note)
+        told.append(finding)
+    return tuple(told)
 
 
 def tip_place(
@@ -197,6 +241,38 @@ def _measures(protocol: Protocol, region: TargetRegion) -> list[Finding]:
             )
         )
     return found
+
+
+def _asks_for_region(protocol: Protocol) -> bool:
+    """Whether rules of the procedure are about the region that the tip lies in."""
+    tip, corridor = protocol.tip, protocol.corridor
+    has_tip = tip is not None and (tip.far_wall is not None or tip.border is not None)
+    numbers = {} if corridor is None else corridor.numbers
+    return has_tip or "max_plane_angle_deg" in numbers or "max_depth_mm" in numbers
+
+
+def _other_vertebrae(
+    target: Target, region: TargetRegion | None, structures: StructureSet
+) -> list[WayRule]:
+    """Through no vertebra but the target's own."""
+    level = level_at(structures, target.point_lps_mm) if region is None else region.level
+    masks = [] if level is None else other_vertebrae(structures, level)
+    if not masks:
+        return []
+    inside = np.logical_or.reduce([mask.inside for mask in masks])
+    mask = Mask(grid=masks[0].grid, inside=inside)
+    walker = BodyWalker(mask)
+    return [
+        WayRule(
+            constraint="other_vertebra",
+            words="length of the path in another vertebra",
+            unit="mm",
+            measure=lambda entries, tips, ends: length_inside_mm(walker, mask, entries, ends),
+            high=0.0,
+            evidence="by definition: through the pedicle of the target's own vertebra",
+            is_quick=False,
+        )
+    ]
 
 
 def _needs_depth(protocol: Protocol) -> bool:

@@ -254,7 +254,9 @@ class FindingChecker:
         self._same_verdict(claim, finding, Verdict.worst(of))
 
     def _bone_crossed(self, claim: str, finding: FindingRecord) -> None:
-        self._same_verdict(claim, finding, Verdict.PASS)
+        protocol = self.around.protocol
+        by_user = protocol is not None and not protocol.bone.may_be_crossed
+        self._same_verdict(claim, finding, Verdict.CAUTION if by_user else Verdict.PASS)
         name = finding.structure or ""
         if name not in self.around.structures:
             self.book.same(f"{claim}.structure", name, None, note="no such structure was given")

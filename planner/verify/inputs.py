@@ -185,6 +185,9 @@ def _tip_margin_mm(structure: Structure, protocol: Protocol | None) -> float | N
     by_class = [
         r for r in rules if not r.name_words and r.structure_class == structure.structure_class
     ]
+    own = _rule_by_name(structure, protocol)
+    if own is not None and own.hard:
+        by_class = []
     found = by_name or by_class[:1]
     return max((r.margin.value for r in found), default=None)
 
@@ -198,7 +201,8 @@ def _procedure_margin_mm(
     if structure.role is StructureRole.IMPLANT:
         return protocol.implant_margin.value
     if structure.role is StructureRole.BONE:
-        if named is not None and allow_bone is not True:
+        is_of_bone = named is not None and named.structure_class == "bone"
+        if named is not None and is_of_bone and allow_bone is not True:
             return _least_mm(named)
         by_rule = protocol.bone.may_be_crossed
         is_allowed = allow_bone if isinstance(allow_bone, bool) else by_rule
@@ -224,6 +228,8 @@ def soft_margin_mm(
         return None
     is_bone = structure.role is StructureRole.BONE
     by_name = _rule_by_name(structure, protocol)
+    if is_bone and by_name is not None and by_name.structure_class != "bone":
+        by_name = None
     rule = by_name if is_bone else _rule_of(structure, protocol)
     return None if rule is None or rule.hard else rule.margin.value
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
-from planner.io.plan_document import PlanDocument
+from planner.io.plan_document import PlanDocument, TrajectoryRecord
 from planner.model import Protocol
 from planner.verify.ledger import Ledger
 
 TOL_MM = 1e-3
+HANDLE_MM = 60.0
 
 
 def check_pairs(plan: PlanDocument, protocol: Protocol | None, book: Ledger) -> None:
@@ -28,7 +29,7 @@ def check_pairs(plan: PlanDocument, protocol: Protocol | None, book: Ledger) -> 
         if one is None or other is None or one is other:
             book.rule(f"{claim} names two paths", [pair.first_rank, pair.second_rank], None, False)
             continue
-        ends = [np.array([t.entry_lps_mm, t.throw_end_lps_mm]) for t in (one, other)]
+        ends = [_needle(plan, t) for t in (one, other)]
         apart = np.array(one.tip_lps_mm) - np.array(other.tip_lps_mm)
         spacing = float(np.sqrt((apart**2).sum()))
         gap = _gap_mm(ends[0], ends[1]) - plan.needle.outer_diameter_mm
@@ -39,6 +40,15 @@ def check_pairs(plan: PlanDocument, protocol: Protocol | None, book: Ledger) -> 
                 spacing >= rule.spacing.value - TOL_MM and gap >= rule.clearance.value - TOL_MM
             )
             book.rule(f"{claim} keeps the rule", [spacing, gap], None, is_kept)
+
+
+def _needle(plan: PlanDocument, path: TrajectoryRecord) -> np.ndarray:
+    """Two ends of the needle with hub and handle: (2, 3)."""
+    tip = np.array(path.tip_lps_mm)
+    inward = tip - np.array(path.entry_lps_mm)
+    length = float(np.sqrt((inward**2).sum()))
+    out_mm = max(plan.needle.length_mm, length) + HANDLE_MM
+    return np.array([tip - inward / length * out_mm, path.throw_end_lps_mm])
 
 
 def _gap_mm(one: np.ndarray, other: np.ndarray) -> float:

@@ -269,13 +269,7 @@ def _check_coverage(
     trajectory: TrajectoryRecord, truth: Recomputed, around: Surroundings, book: Ledger
 ) -> None:
     """Each structure to avoid is known as far as its margin reaches, and none is missing."""
-    classes = {s.structure_class for s in around.structures.structures if s.role.is_obstacle}
-    if around.structures.with_role(StructureRole.BONE):
-        classes.add("bone")
-    for rule in () if around.protocol is None else around.protocol.margins:
-        avoided = (s.name for s in around.structures.structures if s.role.is_obstacle)
-        if rule.name_words and any(holds_words(name, rule.name_words) for name in avoided):
-            classes.add(rule.label)
+    classes = _given_classes(around)
     for structure in around.structures.structures:
         margin_mm = around.margins_mm[structure.name]
         if margin_mm is None:
@@ -293,6 +287,29 @@ def _check_coverage(
         _check_not_passed(
             trajectory, f"a mask of class '{needed}' is given", needed in classes, book
         )
+
+
+def _given_classes(around: Surroundings) -> set[str]:
+    """What the procedure asks for and a structure to avoid is given of: classes and names."""
+    given = {"bone"} if around.structures.with_role(StructureRole.BONE) else set()
+    protocol = around.protocol
+    for structure in around.structures.structures:
+        name, kind = structure.name, structure.structure_class
+        if structure.role.is_obstacle and protocol is None and kind is not None:
+            given.add(kind)
+        if not structure.role.is_obstacle or protocol is None or protocol.may_cross(name, kind):
+            continue
+        is_bone = structure.role is StructureRole.BONE
+        is_nerve = not holds_words(name, ("foramen", "foramina"))
+        for rule in protocol.margins:
+            of_bone = rule.structure_class == "bone"
+            words = " ".join(rule.name_words)
+            may_be_one = rule.structure_class != "nerve" or is_nerve or "foramen" in words
+            is_named = not words or holds_words(name, rule.name_words)
+            is_of_class = bool(words) or kind == rule.structure_class
+            if is_bone == of_bone and may_be_one and is_named and is_of_class:
+                given.add(rule.label)
+    return given
 
 
 def _covers(source: MaskSource, image: Grid, truth: Recomputed, reach_mm: float) -> bool:

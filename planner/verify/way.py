@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.anatomy import find_region
-from planner.anatomy.names import Part, label_of
+from planner.anatomy.names import Part, below, label_of
 from planner.errors import ConfigError, PlannerError
 from planner.geometry import Grid, Mask
 from planner.geometry.digest import mask_sha256
@@ -25,6 +25,7 @@ from planner.verify.ledger import Ledger
 REGION_PREFIX = "region:"
 PLACE_TOL_MM = 1e-6
 WALL_REACH_MM = 20.0
+MIDLINE_WINDOWS_MM = (15.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -49,6 +50,10 @@ class WayTruth:
     pedicles: tuple[Pedicle, ...] = ()
     bones: Mask | None = None
     region_border: VoxelBoxes | None = None
+    is_point: bool = False
+    """The target is a point, judged by the region that it lies in."""
+    others: Mask | None = None
+    """Vertebrae that a path through a pedicle must not touch."""
     expected: Mapping[str, bool] = field(default_factory=dict)
     """By constraint: whether it can be measured; what cannot is unknown on every path."""
 
@@ -73,8 +78,12 @@ def way_truth(
 ) -> WayTruth:
     """Region, pedicles and the rules that follow from the procedure."""
     region = _region(plan, structures, book)
-    if protocol is not None and plan.target.region is not None:
-        protocol = protocol.at_level(plan.target.region.level, plan.target.region.side)
+    _check_midline(plan, structures, book)
+    is_point = plan.target.region is None
+    if is_point and protocol is not None and _asks_for_region(protocol):
+        region = _region_of_point(plan, structures, protocol)
+    if protocol is not None and region is not None:
+        protocol = protocol.at_level(region.level, region.side)
     bones = [s.mask.inside for s in structures.with_role(StructureRole.BONE)]
     pedicles = _pedicles(plan, structures, protocol, region)
     return WayTruth(
@@ -83,8 +92,11 @@ def way_truth(
         midline_l_mm=plan.target.midline_l_mm,
         pedicles=pedicles,
         bones=None if not bones else Mask(grid=structures.grid, inside=np.any(bones, axis=0)),
+        is_point=is_point,
+        others=None if protocol is None else _other_vertebrae(plan, structures, protocol, region),
         region_border=None if region is None else VoxelBoxes.of(_complement(region.mask)),
-        expected=_expected(protocol, region, plan, bool(bones), bool(pedicles)),
+        expected=_expected(protocol, region, plan, bool(bones), bool(pedicles))
+        | _expected_of_bone(plan, structures, protocol, region),
     )
 
 
@@ -146,13 +158,23 @@ def _expected(
         if has_pedicles:
             expected["pedicle_wall"] = True
     if region is None:
+        if _asks_for_region(protocol) and not (
+            protocol.corridor is not None
+            and protocol.corridor.kind == "foramen"
+            and "max_depth_mm" in numbers
+        ):
+            expected["target_region"] = False
         if protocol.corridor is not None and protocol.corridor.kind == "foramen":
             expected |= {"depth_in_target": False} if "max_depth_mm" in numbers else {}
         return expected
-    is_joint = protocol.corridor is not None and protocol.corridor.kind == "joint_plane"
+    is_point = plan.target.region is None
+    is_joint = (
+        not is_point and protocol.corridor is not None and protocol.corridor.kind == "joint_plane"
+    )
     if is_joint and "joint_gap_mm" in region.measures:
         expected["joint_gap"] = True
-    expected["tip_in_region"] = True
+    if not is_point:
+        expected["tip_in_region"] = True
     if protocol.tip is not None and protocol.tip.far_wall is not None:
         expected["far_wall"] = True
     if "max_plane_angle_deg" in numbers and region.plane_normal_lps is not None:
@@ -160,6 +182,94 @@ def _expected(
     if "max_depth_mm" in numbers:
         expected["depth_in_target"] = True
     return expected
+
+
+def _check_midline(plan: PlanDocument, structures: StructureSet, book: Ledger) -> None:
+    """The plan's middle against that of the spinal canal, or of unpaired bone, at the level."""
+    level_mm = plan.target.point_lps_mm[2]
+    for window_mm in MIDLINE_WINDOWS_MM:
+        for structure in structures.structures:
+            if structure.structure_class != "spinal_canal":
+                continue
+            x, _, z = _lps(structure.mask.grid, np.argwhere(structure.mask.inside)).T
+            near = x[np.abs(z - level_mm) <= window_mm]
+            if near.size:
+                told = plan.target.midline_l_mm
+                off = np.inf if told is None else abs(told - float(near.mean()))
+                book.close("target.midline_l_mm is off the spinal canal by", off, 0.0, 5.0)
+                return
+    book.skip("where the patient's midline is, without a spinal canal")
+
+
+def _asks_for_region(protocol: Protocol) -> bool:
+    tip = protocol.tip
+    if tip is not None and not (tip.far_wall is None and tip.border is None):
+        return True
+    numbers = () if protocol.corridor is None else tuple(protocol.corridor.numbers)
+    return "max_plane_angle_deg" in numbers or "max_depth_mm" in numbers
+
+
+def _region_of_point(
+    plan: PlanDocument, structures: StructureSet, protocol: Protocol
+) -> TargetRegion | None:
+    """Of all regions of the procedure's kinds, the first that the point is in."""
+    point = np.array(plan.target.point_lps_mm)
+    names = [label_of(s.name) for s in structures.structures]
+    levels = sorted(
+        {n.level for n in names if n is not None and n.level and n.part is Part.VERTEBRA}
+    )
+    for kind in protocol.targets:
+        for place in ("", *levels, *(f"{a}-{below(a)}" for a in levels)):
+            for side in ("", "left", "right"):
+                text = ":".join(part for part in (kind, place, side) if part)
+                try:
+                    region = find_region(text, structures)
+                except PlannerError:
+                    continue
+                if bool(region.mask.contains(point)):
+                    return region
+    return None
+
+
+def _vertebra_of(
+    plan: PlanDocument, structures: StructureSet, region: TargetRegion | None
+) -> str | None:
+    if region is not None:
+        return region.level
+    point = np.array(plan.target.point_lps_mm)
+    for structure in structures.structures:
+        label = label_of(structure.name)
+        if label is None or label.part not in (Part.VERTEBRA, Part.BODY) or label.level is None:
+            continue
+        if bool(structure.mask.contains(point)):
+            return label.level
+    return None
+
+
+def _other_vertebrae(
+    plan: PlanDocument, structures: StructureSet, protocol: Protocol, region: TargetRegion | None
+) -> Mask | None:
+    level = _vertebra_of(plan, structures, region)
+    if protocol.bone is not BoneRule.THROUGH_PEDICLE or level is None:
+        return None
+    inside = np.zeros(structures.grid.shape_kji, dtype=bool)
+    for structure in structures.with_role(StructureRole.BONE):
+        label = label_of(structure.name)
+        if label is None or label.part not in (Part.VERTEBRA, Part.BODY, Part.ARCH):
+            continue
+        if label.level is not None and label.level != level:
+            inside |= structure.mask.inside
+    return Mask(grid=structures.grid, inside=inside) if inside.any() else None
+
+
+def _expected_of_bone(
+    plan: PlanDocument,
+    structures: StructureSet,
+    protocol: Protocol | None,
+    region: TargetRegion | None,
+) -> dict[str, bool]:
+    others = None if protocol is None else _other_vertebrae(plan, structures, protocol, region)
+    return {} if others is None else {"other_vertebra": True}
 
 
 def wall_gap_mm(protocol: Protocol) -> float | None:
@@ -177,14 +287,7 @@ def _pedicles(
 ) -> tuple[Pedicle, ...]:
     if protocol is None or protocol.bone is not BoneRule.THROUGH_PEDICLE:
         return ()
-    level = None if region is None else region.level
-    if region is None:
-        for structure in structures.structures:
-            label = label_of(structure.name)
-            is_one = label is not None and label.part in (Part.VERTEBRA, Part.BODY)
-            point = np.array(plan.target.point_lps_mm)
-            if level is None and is_one and bool(structure.mask.contains(point)):
-                level = None if label is None else label.level
+    level = _vertebra_of(plan, structures, region)
     if level is None or wall_gap_mm(protocol) is None:
         return ()
     found = []

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from planner.geometry import Mask
 from planner.geometry.frames import FloatArray
-from planner.io.plan_document import FindingRecord, TrajectoryRecord
+from planner.io.plan_document import FindingRecord, SusceptibilityRecord, TrajectoryRecord
 from planner.model import Protocol, Verdict
 from planner.verify.exact import VoxelBoxes, walk_voxels
 from planner.verify.ledger import Ledger
@@ -15,8 +15,12 @@ from planner.verify.way import WayTruth, wall_gap_mm
 
 ROUNDING = 0.005 + 1e-6
 WALK_TOL_MM = 0.01
-CORTEX_TOL_DEG = 25.0
+CORTEX_TOL_DEG = 15.0
 """Two ways to smooth a surface of voxels agree to this where it curves."""
+
+SHIFTED = ("pedicle", "pedicle_wall", "far_wall", "tip_in_region", "depth_in_target")
+CORTEX_SLACK_DEG = 8.0
+"""By how much the claimed angle may be the better of the two."""
 
 CORTEX_SIGMA_MM = 2.5
 FAR_MM = 300.0
@@ -34,6 +38,7 @@ WAY_FINDINGS = (
     "pedicle",
     "pedicle_wall",
     "joint_gap",
+    "other_vertebra",
     *REGION_FINDINGS,
 )
 
@@ -83,6 +88,10 @@ class PathWay:
     def _cortex_angle(self) -> float | None:
         return None if self.way.bones is None else _cortex_deg(self.way.bones, self.entry, self.end)
 
+    def _other_vertebra(self) -> float:
+        assert self.way.others is not None
+        return _inside_mm(self.way.others, self.entry, self.end)
+
     def _pedicle(self) -> float:
         return max(_inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles)
 
@@ -105,7 +114,7 @@ def check_way_presence(path: TrajectoryRecord, way: WayTruth, book: Ledger) -> N
         book.rule(f"findings hold '{constraint}' once", len(held), 1, len(held) == 1)
     if way.region is not None:
         held = [f for f in path.findings if f.constraint == "target_region"]
-        needed = len(way.region.warnings)
+        needed = 0 if way.is_point else len(way.region.warnings)
         book.rule("findings hold the region's warnings", len(held), needed, len(held) == needed)
 
 
@@ -120,14 +129,15 @@ def check_way_finding(
     """Its number, and a verdict that is no better than the number."""
     name = finding.constraint
     if name == "target_region":
-        is_kept = way.region is not None and finding.verdict is Verdict.CAUTION
+        is_kept = finding.verdict is Verdict.CAUTION
         book.rule(f"{claim}.verdict", str(finding.verdict), "caution", is_kept)
         return
     if way.protocol is None or (name in REGION_FINDINGS and way.region is None):
         book.rule(f"{claim} can be measured", finding.measured, None, False)
         return
     if name not in REGION_FINDINGS and not way.expected.get(name, False):
-        wanted = Verdict.CAUTION if name == "direction" else Verdict.UNKNOWN
+        is_soft = name == "direction" and not way.protocol.direction_is_hard
+        wanted = Verdict.CAUTION if is_soft else Verdict.UNKNOWN
         is_kept = name in way.expected and finding.verdict is wanted and finding.measured is None
         book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), is_kept)
         return
@@ -141,14 +151,30 @@ def check_way_finding(
     value = PathWay(way, path, radius_mm).value(name)
     tolerance = CORTEX_TOL_DEG if name == "cortex_angle" else WALK_TOL_MM
     book.close(f"{claim}.measured", finding.measured, value, tolerance)
-    # what the surface's smoothing leaves open is decided by the claimed number
-    decisive = finding.measured if name == "cortex_angle" else value
+    decisive = value
+    if name == "cortex_angle" and value is not None and finding.measured is not None:
+        # what the surface's smoothing leaves open is decided by the claimed number
+        decisive = min(max(finding.measured, value - CORTEX_SLACK_DEG), value + CORTEX_SLACK_DEG)
     wanted = _verdict(name, decisive, way.protocol)
+    if wanted is Verdict.PASS and name in SHIFTED and _is_moved(finding, path):
+        is_kept = finding.verdict is Verdict.UNKNOWN
+        book.rule(f"{claim}.verdict beside metal", str(finding.verdict), "unknown", is_kept)
+        return
     near = any(
         finding.verdict is _verdict(name, None if decisive is None else decisive + d, way.protocol)
         for d in (-ROUNDING, 0.0, ROUNDING)
     )
     book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), near)
+
+
+def _is_moved(finding: FindingRecord, path: TrajectoryRecord) -> bool:
+    """Whether metal may displace the image by more than the room that is told."""
+    metal = path.susceptibility
+    if not isinstance(metal, SusceptibilityRecord):
+        return False
+    if finding.measured is None or finding.required is None:
+        return False
+    return abs(finding.measured - finding.required) < metal.largest_shift_mm
 
 
 def preference_costs(path: TrajectoryRecord, way: WayTruth) -> dict[str, float]:
@@ -161,7 +187,7 @@ def preference_costs(path: TrajectoryRecord, way: WayTruth) -> dict[str, float]:
     if is_soft and way.expected.get("direction", False):
         kept = _verdict("direction", measured.value("direction"), protocol) is Verdict.PASS
         found["direction"] = 0.0 if kept else 1.0
-    if way.region is not None:
+    if way.region is not None and not way.is_point:
         found["tip_place"] = _tip_place(way, measured)
     return found
 
@@ -206,6 +232,7 @@ def _limits(name: str, protocol: Protocol) -> tuple[float, float, bool]:
         "cortex_angle": (-np.inf, np.inf, True)
         if cortex is None
         else (cortex.min_deg, cortex.max_deg, True),
+        "other_vertebra": (-np.inf, 0.0, True),
         "pedicle": (1.0, np.inf, True),
         "pedicle_wall": (wall_gap_mm(protocol) or 0.0, np.inf, True),
         "disc_obliquity": (-np.inf, number("max_disc_obliquity_deg", np.inf), False),
@@ -217,8 +244,8 @@ def _limits(name: str, protocol: Protocol) -> tuple[float, float, bool]:
 def _verdict(name: str, value: float | None, protocol: Protocol) -> Verdict:
     low, high, is_hard = _limits(name, protocol)
     if value is None:
-        may_be_absent = name in ("direction", "cortex_angle")
-        return Verdict.PASS if may_be_absent else Verdict.FAIL
+        absent = {"direction": Verdict.PASS, "cortex_angle": Verdict.UNKNOWN}
+        return absent.get(name, Verdict.FAIL)
     if low - 1e-9 <= value <= high + 1e-9:
         return Verdict.PASS
     return Verdict.FAIL if is_hard else Verdict.CAUTION

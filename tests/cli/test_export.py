@@ -114,6 +114,50 @@ def test_what_is_not_verified_stays_unless_asked_for(cli: Cli, unknown_plan: Pat
     assert others(unknown_plan.parent, unknown_plan) == []
 
 
+def test_paths_left_out_are_named(cli: Cli, phantom: dict[str, Any], plan_file: Path) -> None:
+    data = json.loads(json.dumps(phantom))
+    data["trajectories"][1]["verdict"] = "unknown"
+    plan_file.write_text(json.dumps(data))
+    ran = cli("export", plan_file, "--to", "csv", "--json")
+    assert ran.code == 0
+    assert "NOT EXPORTED" in ran.stderr and "path 2 (unknown)" in ran.stderr
+    assert json.loads(ran.stdout)["left_out"] == [{"rank": 2, "verdict": "unknown"}]
+
+
+def test_no_export_takes_the_place_of_a_plan_or_an_image(cli: Cli, plan_file: Path) -> None:
+    folder = plan_file.parent
+    (folder / "images").mkdir()
+    image = folder / "images" / "1.dcm"
+    image.write_text("image")
+    (folder / "mask.nrrd").write_text("mask")
+    content = plan_file.read_bytes()
+    for out in ("plan.json", "./images/../plan.json", "other/plan.json", "images/1.dcm",
+                "images/new.csv", "mask.nrrd"):  # fmt: skip
+        ran = cli("export", plan_file, "--to", "csv", "--out", out, "--image", "images",
+                  "--structures", "mask.nrrd")  # fmt: skip
+        assert ran.code == 3, out
+        assert "an export may not" in ran.errors[0]
+    assert plan_file.read_bytes() == content
+    assert image.read_text() == "image"
+    assert others(folder, plan_file) == ["1.dcm", "images", "mask.nrrd"]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--send", "nonsense"], "in: --send"),
+        (["--stow", "ftp://user:secret@host/x"], "in: --stow"),
+    ],
+)
+def test_a_bad_archive_names_its_option_and_no_password(
+    cli: Cli, plan_file: Path, more: list[str], reason: str
+) -> None:
+    ran = cli("export", plan_file, "--to", "dicom-sr", "--image", plan_file.parent, *more)
+    assert ran.code == 3
+    assert reason in ran.errors[0]
+    assert "secret" not in ran.stdout + ran.stderr
+
+
 @pytest.mark.parametrize("name", ["csv", "sheet", "markups", "slicer"])
 def test_unverified_is_written_into_every_format(cli: Cli, unknown_plan: Path, name: str) -> None:
     ran = cli("export", unknown_plan, "--to", name, "--even-if-unknown", "--out", "out/")
@@ -131,7 +175,11 @@ def test_a_cell_of_another_s_file_is_no_formula(
 ) -> None:
     data = json.loads(json.dumps(phantom))
     data["trajectories"][0]["words"] = '=HYPERLINK("x")'
-    data["trajectories"][0]["clearance_mm"] = {"<script>x</script>": 1.0}
+    path = data["trajectories"][0]
+    path["clearance_mm"] = {"<script>x</script>": 1.0}
+    path["clearances"] = [
+        {**path["clearances"][0], "structure": "<script>x</script>", "clearance_mm": 1.0}
+    ]
     plan_file.write_text(json.dumps(data))
     assert cli("export", plan_file, "--to", "csv", "--to", "sheet", "--out", "o/").code == 0
     folder = plan_file.parent / "o"
@@ -260,7 +308,7 @@ def test_sent_to_a_console(cli: Cli, plan_file: Path) -> None:
     assert ran.code == 0
     (sent,) = json.loads(ran.stdout)["sent"]
     assert sent["to"] == address
-    assert sent["acknowledged_by"] == "close"
+    assert (sent["acknowledged_by"], sent["is_confirmed"]) == ("close", False)
     kinds = [header.kind for header, _ in taken_apart(got[0])]
     assert kinds == ["TRAJ", "STRING", "TRANSFORM", "POINT", "POLYDATA"]
     assert others(plan_file.parent, plan_file) == []

@@ -73,7 +73,7 @@ def test_nothing_is_written_outside_the_out_folder(planned):
     outside = [name for name in found if not name.startswith("inner/out/")]
     assert outside == ["inner/labels.nrrd", "inner/names.json"]
     expected = re.compile(
-        r"inner/out/(plan\.json|plan\.mrk\.json|report\.(md|html)|figures/(path_0\d|skin_\w+)\.png)"
+        r"inner/out/(plan\.json|plan\.mrk\.json|report\.(md|html)|skin_risk\.vtp|figures/(path_0\d|skin_\w+)\.png)"
     )
     assert all(expected.fullmatch(name) for name in found if name not in outside)
     assert "inner/out/figures/path_01.png" in found

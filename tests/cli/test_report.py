@@ -104,11 +104,25 @@ def test_a_chromium_that_prints_nothing_is_a_clear_error(folder: Path, tmp_path:
     fake = tmp_path / "chromium"
     fake.write_text("#!/bin/sh\necho broken >&2\nexit 0\n")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+    (folder / "q.pdf").write_bytes(b"%PDF of another plan")
     ran = run_cli(folder, "report", "out/plan.json", "--out", "q.html", "--pdf",
                   env={"NEEDLE_PLANNER_CHROMIUM": str(fake)})  # fmt: skip
     assert ran.code == 3
     assert "PDF could not be printed" in ran.errors[0]
     assert not (folder / "q.pdf").exists()
+
+
+def test_a_summary_better_than_its_path_is_not_shown(folder: Path, tmp_path: Path) -> None:
+    plan = json.loads((folder / "out" / "plan.json").read_text(encoding="utf-8"))
+    plan["verdict"] = plan["trajectories"][0]["verdict"] = "pass"
+    plan["trajectories"][0]["findings"][0]["verdict"] = "unknown"
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    ran = run_cli(tmp_path, "report", "plan.json")
+    assert ran.code == 0, ran.stderr
+    assert "VERDICT: UNKNOWN" in ran.stdout
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<div class="verdict v-unknown">' in html
+    assert 'Path 1 &nbsp; <span class="tag v-unknown">' in html
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH")

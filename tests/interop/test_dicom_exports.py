@@ -432,6 +432,45 @@ def test_a_service_that_does_not_confirm(exported, kind, body):
         server.server_close()
 
 
+def test_a_service_that_trickles_wins_no_time(exported):
+    """Each byte comes in time, the answer never does."""
+    over = threading.Event()
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not over.wait(0.1):
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with in_time(), pytest.raises(PacsError, match=r"no whole answer within 1 s; 0 of 1"):
+            send_files(exported["dicom-sr"], f"http://127.0.0.1:{server.server_port}/", 1.0)
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+
+
+def test_no_file_is_not_sent_with_success():
+    with pytest.raises(InputError, match="no file to send"):
+        send_files([], "http://user:secret@127.0.0.1:9/")
+
+
+def test_a_password_in_an_address_is_not_said(exported):
+    with pytest.raises(PacsError, match=r"in: http://127\.0\.0\.1") as caught:
+        send_files(exported["dicom-sr"], f"http://user:secret@127.0.0.1:{free_port()}/")
+    assert "secret" not in str(caught.value)
+
+
 def test_nothing_is_sent_when_a_file_is_no_dicom(exported, tmp_path):
     asked = []
     (tmp_path / "text").write_text("x" * 500)

@@ -26,7 +26,7 @@ OTHER_STUDY = "1.2.826.0.1.3680043.8.498.555"
 SHAPE = (6, 20, 16)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def study(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An oblique series, the same compressed, its segmentation, and another study; uploaded."""
     folder = tmp_path_factory.mktemp("study")

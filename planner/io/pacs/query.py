@@ -118,7 +118,7 @@ class PacsSource:
         if self.url and not re.match(r"https?://[^/\s]+", self.url):
             raise ConfigError(
                 "this is no DICOMweb address",
-                seen=self.url,
+                seen=without_userinfo(self.url),
                 needed="http://HOST/... or https://HOST/...",
                 where="--dicomweb",
             )
@@ -160,7 +160,12 @@ class PacsSource:
     @property
     def name(self) -> str:
         """For messages."""
-        return self.url or f"{self.aet}@{self.host}:{self.port}"
+        return without_userinfo(self.url) or f"{self.aet}@{self.host}:{self.port}"
+
+
+def without_userinfo(url: str) -> str:
+    """An address that may be shown: without the user and password it may hold."""
+    return re.sub(r"^([a-z]+://)?.*@", r"\1", url, flags=re.IGNORECASE)
 
 
 class Archive(Protocol):

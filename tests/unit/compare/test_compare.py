@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from planner.compare import ActualNeedle, compare_needle, oriented, placement_errors
-from planner.compare.needle import COVER_NOTE, METAL_NOTE, NO_MASKS
+from planner.compare.needle import COVER_NOTE, METAL_NOTE, NO_MASKS, TURNED_NOTE
 from planner.compare.texts import comparison_json, comparison_text
 from planner.errors import DegenerateGeometryError, InputError
+from planner.io.plan_document import RegionRecord
 from planner.io.plan_file import plan_document
 from planner.model import Verdict
 from tests.mr_scene import with_mr
@@ -103,6 +104,7 @@ def compared(planned, actual, **changes):
         actual,
         structures=result.structures,
         image_grid=result.volume.grid,
+        body=changes.pop("body", result.body),
         **changes,
     )
 
@@ -188,6 +190,7 @@ def test_a_required_class_that_is_missing_stays_unknown():
         planned_needle(plan),
         structures=result.structures,
         image_grid=result.volume.grid,
+        body=result.body,
     )
     assert found.verdict is Verdict.UNKNOWN
     assert [c.structure for c in found.clearances if c.clearance_mm is None] == ["bowel"]
@@ -212,7 +215,11 @@ def test_a_mask_of_a_smaller_grid_is_never_passed_beyond_it(planned):
     others = tuple(changed if s.name == name else s for s in result.structures.structures)
     structures = replace(result.structures, structures=others)
     found = compare_needle(
-        plan, planned_needle(plan), structures=structures, image_grid=result.volume.grid
+        plan,
+        planned_needle(plan),
+        structures=structures,
+        image_grid=result.volume.grid,
+        body=result.body,
     )
     verdicts = {c.structure: c.verdict for c in found.clearances}
     assert verdicts.pop(name) is Verdict.UNKNOWN
@@ -226,6 +233,59 @@ def test_beside_metal_masks_as_drawn_are_never_passed(planned):
     found = compared(planned, planned_needle(plan), plan=plan)
     assert {c.verdict for c in found.clearances} <= {Verdict.UNKNOWN, Verdict.FAIL}
     assert any(METAL_NOTE in c.note for c in found.clearances)
+
+
+def test_the_shaft_that_was_not_marked_counts(planned):
+    """Only the last 15 mm are marked; further back the needle goes through the nerve."""
+    result, plan = planned
+    nerve = result.structures["nerve_root_L4_left"].mask
+    centre = nerve.grid.to_lps(np.argwhere(nerve.inside).mean(axis=0))
+    along = np.subtract(plan.trajectories[0].tip_lps_mm, plan.trajectories[0].entry_lps_mm)
+    along /= np.linalg.norm(along)
+    marked = needle(centre + 25 * along, centre + 40 * along)
+    for body in (result.body, None):
+        found = compared(planned, marked, body=body)
+        item = next(c for c in found.clearances if c.structure == "nerve_root_L4_left")
+        assert item.verdict is Verdict.FAIL
+        assert found.is_under_margin
+    found = compared(planned, marked)
+    assert found.prolonged_mm > 25.0
+    # the shaft begins at the skin, within one step of the samples
+    step_mm = result.body.grid.spacing_kji_mm.min() / 4
+    assert not result.body.contains(found.shaft_lps_mm)
+    assert result.body.contains(found.shaft_lps_mm + 1.01 * step_mm * along)
+    content, text = comparison_json(plan, found), comparison_text(plan, found)
+    assert content["actual"]["prolonged_mm"] == found.prolonged_mm
+    assert f"{found.prolonged_mm:.1f} mm straight back" in text
+
+
+def test_a_short_needle_ends_where_it_is_as_long_as_it_is(planned):
+    _, plan = planned
+    path = plan.trajectories[0]
+    entry, tip = np.array(path.entry_lps_mm), np.array(path.tip_lps_mm)
+    along = (tip - entry) / np.linalg.norm(tip - entry)
+    short = plan.model_copy(update={"needle": plan.needle.model_copy(update={"length_mm": 20.0})})
+    found = compared(planned, needle(tip - 12 * along, tip), plan=short)
+    assert found.prolonged_mm == pytest.approx(8.0)
+    found = compared(planned, needle(tip - 25 * along, tip), plan=short)
+    assert found.prolonged_mm == 0.0
+
+
+def test_without_the_body_the_whole_length_counts(planned):
+    _, plan = planned
+    found = compared(planned, planned_needle(plan), body=None)
+    depth_mm = plan.trajectories[0].length_mm
+    assert found.prolonged_mm == pytest.approx(plan.needle.length_mm - depth_mm)
+
+
+def test_a_needle_against_the_plan_is_never_passed(planned):
+    _, plan = planned
+    actual = planned_needle(plan)
+    turned = needle(actual.tip_lps_mm, actual.entry_lps_mm)
+    found = compared(planned, turned)
+    assert found.errors.angle_deg == pytest.approx(180.0)
+    assert {c.verdict for c in found.clearances} <= {Verdict.UNKNOWN, Verdict.FAIL}
+    assert all(TURNED_NOTE in c.note for c in found.clearances)
 
 
 def test_an_unknown_path_is_refused(planned):
@@ -257,6 +317,54 @@ def test_text_and_json_say_the_same(planned):
     for item in content["clearances"]:
         assert item["structure"][:20] in text
     assert "kept" in text
+
+
+def test_a_missed_target_is_the_headline(planned):
+    from planner.compare.picture import headline
+
+    _, plan = planned
+    good = compared(planned, planned_needle(plan))
+    assert good.is_on_target is True
+    assert headline(good)[0] is good.verdict
+    # back along the needle: every clearance stays, the target does not
+    path = plan.trajectories[0]
+    along = np.subtract(path.tip_lps_mm, path.entry_lps_mm)
+    bad = compared(planned, needle(path.entry_lps_mm, np.add(path.entry_lps_mm, 0.4 * along)))
+    assert bad.is_on_target is False
+    assert bad.verdict in (Verdict.PASS, Verdict.CAUTION)
+    verdict, words = headline(bad)
+    assert verdict is Verdict.FAIL
+    assert words.startswith("target missed by ")
+    text = comparison_text(plan, bad)
+    assert "TARGET MISSED" in text and "NOT KEPT" in text
+    assert comparison_json(plan, bad)["errors"]["is_on_target"] is False
+    assert "MISSED" not in comparison_text(plan, good)
+
+
+def test_of_a_region_the_distance_is_only_told(planned):
+    _, plan = planned
+    region = RegionRecord(
+        name="r", voxels=1, sha256="0" * 64, level=None, side=None, axis_lps=None,
+        plane_normal_lps=None, measures={}, words="",
+    )  # fmt: skip
+    aimed = plan.model_copy(update={"target": plan.target.model_copy(update={"region": region})})
+    found = compared(planned, planned_needle(plan), plan=aimed)
+    assert found.is_on_target is None
+    assert "not measured" in comparison_text(aimed, found)
+
+
+def test_a_needle_out_of_the_plane_is_called_projected(planned):
+    from planner.compare.picture import comparison_figure
+    from planner.report.html_plan import as_result
+
+    _, plan = planned
+    drawn = []
+    for by in ((0.0, 0.0, 0.0), (0.0, 0.0, 9.0)):
+        found = compared(planned, planned_needle(plan, by=by))
+        figure = comparison_figure(as_result(plan), found, is_image_known=False)
+        drawn.append([t.get_text() for axes in figure.axes[:2] for t in axes.texts])
+    assert not any("projected" in text for text in drawn[0])
+    assert any("projected, up to " in text for text in drawn[1])
 
 
 def test_the_picture_is_drawn_with_and_without_the_image(planned):

@@ -37,6 +37,35 @@ def test_a_receiver_that_reads_all_and_closes() -> None:
     assert got == [b"".join(ALL)]
     assert (delivery.acknowledged_by, delivery.n_messages) == ("close", 2)
     assert delivery.n_bytes == len(got[0])
+    assert not delivery.is_confirmed
+
+
+def test_a_receiver_that_ends_without_reading_is_an_error() -> None:
+    """Closed at once, or after one message: its end comes before ours."""
+    over = threading.Event()
+
+    def read_nothing(link: socket.socket) -> None:
+        link.shutdown(socket.SHUT_WR)
+        over.wait(10)
+
+    with receiver(read_nothing) as port:
+        with pytest.raises(OutputError, match="closed the connection before.*is not known"):
+            send_messages(ALL, HOST, port, timeout_s=5)
+        over.set()
+
+
+def test_a_connection_lost_after_it_stood_is_not_told_as_never_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(113, "No route to host")
+
+    monkeypatch.setattr(igtl_link, "_deliver", fail)
+    with (
+        receiver(lambda link: None) as port,
+        pytest.raises(OutputError, match="was lost; seen: No route to host.*is not known"),
+    ):
+        send_messages(ALL, HOST, port, timeout_s=5)
 
 
 def test_a_receiver_that_answers_and_stays() -> None:
@@ -51,6 +80,7 @@ def test_a_receiver_that_answers_and_stays() -> None:
         delivery = send_messages(ALL, HOST, port, timeout_s=8)
         stay.set()
     assert delivery.acknowledged_by == "status"
+    assert delivery.is_confirmed
 
 
 @pytest.mark.parametrize("before", [b"", status(1)])
@@ -137,7 +167,7 @@ def test_a_damaged_answer_confirms_nothing() -> None:
 def test_a_closed_port_is_an_error() -> None:
     with socket.create_server((HOST, 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(OutputError, match="cannot be reached; seen: Connection refused"):
+    with pytest.raises(OutputError, match="cannot be reached; seen: Connection refused.*Start the"):
         send_messages(ALL, HOST, port, timeout_s=5)
 
 

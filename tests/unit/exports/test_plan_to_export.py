@@ -43,9 +43,13 @@ def test_the_paths_asked_for_once_each_in_order(write_plan: Any) -> None:
 
 
 def test_an_unverified_path_is_left_out_by_default(write_plan: Any) -> None:
-    plan = plan_to_export(write_plan(_verdict(2, "unknown")))
+    file = write_plan(_verdict(2, "unknown"))
+    plan = plan_to_export(file)
     assert [p.rank for p in plan.paths] == [1, 3]
     assert not plan.is_unverified
+    assert [p.rank for p in plan.left_out] == [2]
+    assert plan_to_export(file, ranks=(1,)).left_out == ()
+    assert plan_to_export(file, even_if_unknown=True).left_out == ()
 
 
 @pytest.mark.parametrize("verdict", ["unknown", "fail"])
@@ -91,6 +95,7 @@ def test_the_description_has_the_essentials(write_plan: Any) -> None:
         f"{path.length_mm:.1f} mm",
         f"verdict {path.verdict}",
         f"least clearance {clearance_mm:.2f} mm to {name}",
+        f"needle {plan.document.needle.name}, procedure {plan.document.procedure.id}",
         "Research use only",
         plan.sha256[:12],
         f"frame of reference {plan.document.frame.frame_of_reference_uid}",
@@ -111,7 +116,10 @@ def test_masks_of_another_frame_are_told(write_plan: Any) -> None:
 
 def test_a_hostile_structure_name_stays_on_one_line(write_plan: Any) -> None:
     def change(plan: dict[str, Any]) -> None:
-        plan["trajectories"][0]["clearance_mm"] = {"nerve\n\x1b[31m, verdict pass\u2028x": 0.1}
+        path = plan["trajectories"][0]
+        name = "nerve\n\x1b[31m, verdict pass\u2028x"
+        path["clearances"] = [{**path["clearances"][0], "structure": name, "clearance_mm": 0.1}]
+        path["clearance_mm"] = {name: 0.1}
 
     plan = plan_to_export(write_plan(change))
     text = plan.description_of(plan.paths[0])
@@ -138,6 +146,66 @@ def test_a_moved_tip_is_refused(write_plan: Any) -> None:
 
     with pytest.raises(InputError, match="path 1 is not as long as the plan says"):
         plan_to_export(write_plan(change))
+
+
+def _changed(**values: Any) -> Any:
+    return lambda plan: plan["trajectories"][0].update(values)
+
+
+def _other_summary(plan: dict[str, Any]) -> None:
+    summary = plan["trajectories"][0]["clearance_mm"]
+    summary[min(summary, key=summary.get)] = 25.0
+
+
+def _lost_from_summary(plan: dict[str, Any]) -> None:
+    summary = plan["trajectories"][0]["clearance_mm"]
+    del summary[min(summary, key=summary.get)]
+
+
+def _one_twice(plan: dict[str, Any]) -> None:
+    path = plan["trajectories"][0]
+    path["clearances"].append(path["clearances"][-1])
+
+
+def _other_throw(plan: dict[str, Any]) -> None:
+    plan["needle"]["throw_mm"] += 5.0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_other_summary, "two clearances to one structure"),
+        (_lost_from_summary, "two clearances to one structure"),
+        (_one_twice, "two clearances to one structure; seen: one twice"),
+        (_other_throw, "does not fire where the needle does; seen: throw_end_lps_mm 5.00 mm off"),
+        (_changed(tip_to_target_mm=77.0), "not as far from the target"),
+    ],
+)
+def test_a_path_that_contradicts_itself_is_refused(
+    write_plan: Any, change: Any, words: str
+) -> None:
+    file = write_plan(change)
+    with pytest.raises(InputError, match=f"path 1 .*{words}"):
+        plan_to_export(file)
+    with pytest.raises(InputError, match=words):
+        plan_to_export(file, even_if_unknown=True)
+
+
+def test_the_description_says_that_the_needle_fires(write_plan: Any) -> None:
+    def fire(plan: dict[str, Any]) -> None:
+        plan["needle"]["throw_mm"] = 22.0
+        for path in plan["trajectories"]:
+            entry, tip = path["entry_lps_mm"], path["tip_lps_mm"]
+            share = 22.0 / path["length_mm"]
+            path["throw_end_lps_mm"] = [
+                t + share * (t - e) for e, t in zip(entry, tip, strict=True)
+            ]
+
+    plan = plan_to_export(write_plan(fire))
+    assert "from skin to tip; fires 22 mm past the tip; " in plan.description_of(plan.paths[0])
+    plan = plan_to_export(write_plan())
+    assert plan.document.needle.throw_mm == 0.0
+    assert "fires" not in plan.description_of(plan.paths[0])
 
 
 def test_one_rank_twice_is_refused(write_plan: Any) -> None:

@@ -64,6 +64,33 @@ def test_the_skin_of_another_plan_is_left_out(
     assert "skin_risk.vtp" not in names(write_slicer(other, out, skin_file=skin))
 
 
+def texts_of(file: Path, name: str) -> list[str]:
+    from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
+
+    reader = vtkXMLPolyDataReader()
+    reader.SetFileName(str(file))
+    reader.Update()
+    array = reader.GetOutput().GetFieldData().GetAbstractArray(name)
+    return [array.GetValue(n) for n in range(array.GetNumberOfValues())]
+
+
+def test_the_skin_of_what_is_not_verified_says_so(
+    plan_file: Path, tmp_path: Path, result: PlanResult
+) -> None:
+    plan_file.write_text(json.dumps({**json.loads(plan_file.read_text()), "verdict": "unknown"}))
+    plan = plan_to_export(plan_file, even_if_unknown=True)
+    skin = write_skin(result, tmp_path / "skin_risk.vtp", plan_sha256=plan.sha256)
+    assert skin is not None
+    out = tmp_path / "out"
+    out.mkdir()
+    write_slicer(plan, out, skin_file=skin)
+    (words,) = texts_of(out / "skin_risk.vtp", "DESCRIPTION")
+    assert words.startswith("UNVERIFIED; Skin by what the search found")
+    for name in ("REASONS", "SPACE", "PLAN_SHA256"):
+        assert texts_of(out / "skin_risk.vtp", name) == texts_of(skin, name)
+    assert np.array_equal(read_mesh(out / "skin_risk.vtp").points, read_mesh(skin).points)
+
+
 @pytest.mark.parametrize("content", [b"", b"no XML", b"<VTKFile></VTKFile>"])
 def test_a_damaged_skin_is_nobody_s(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "skin_risk.vtp"

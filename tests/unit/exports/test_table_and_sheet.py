@@ -16,6 +16,7 @@ from planner.errors import OutputError
 from planner.exports.plan_to_export import plan_to_export
 from planner.exports.sheet import sheet_html, spoken, write_sheet
 from planner.exports.table import write_csv
+from tests.plan_changes import agree
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,7 @@ def read(file: Path) -> list[dict[str, str]]:
 def test_no_minus_zero(write_plan: Any, tmp_path: Path) -> None:
     def change(plan: dict[str, Any]) -> None:
         plan["target"]["point_lps_mm"] = [0.0, -0.00001, 5.0]
+        agree(plan)
 
     plan = plan_to_export(write_plan(change))
     row = read(write_csv(plan, tmp_path / "t.csv")[0])[0]
@@ -57,11 +59,16 @@ def test_no_minus_zero(write_plan: Any, tmp_path: Path) -> None:
 def test_no_cell_is_a_formula(write_plan: Any, tmp_path: Path, start: str) -> None:
     def change(plan: dict[str, Any]) -> None:
         plan["needle"]["name"] = f"{start}cmd"
-        plan["trajectories"][0]["clearance_mm"] = {f"{start}x": 1.0}
+        plan["frame"]["frame_of_reference_uid"] = f"{start}1.2"
+        plan["image"]["series_instance_uid"] = f"{start}1.3"
+        plan["trajectories"][0]["clearances"][0].update(structure=f"{start}x", clearance_mm=-1.0)
+        agree(plan)
 
     row = read(write_csv(plan_to_export(write_plan(change)), tmp_path / "t.csv")[0])[0]
-    for cell in (row["needle"], row["least_clearance_structure"]):
-        assert cell.startswith("'")
+    names = ("needle", "least_clearance_structure", "frame_of_reference_uid",
+             "series_instance_uid")  # fmt: skip
+    for name in names:
+        assert row[name].startswith("'"), name
 
 
 def test_no_name_becomes_markup(write_plan: Any) -> None:
@@ -72,6 +79,7 @@ def test_no_name_becomes_markup(write_plan: Any) -> None:
         path["words"] = hostile
         path["clearances"][0]["structure"] = hostile
         path["clearances"][0]["clearance_mm"] = -50.0
+        agree(plan)
         plan["procedure"]["title"] = plan["needle"]["name"] = hostile
 
     page = sheet_html(plan_to_export(write_plan(change)))
@@ -83,6 +91,7 @@ def test_the_tightest_structure_is_shown_first(write_plan: Any) -> None:
     def change(plan: dict[str, Any]) -> None:
         found = plan["trajectories"][0]["clearances"]
         found[-1].update(structure="tight", clearance_mm=30.0, required_mm=29.9)
+        agree(plan)
 
     page = sheet_html(plan_to_export(write_plan(change), ranks=(1,)))
     first = re.search(r"required, mm</th></tr><tr><td>(.*?)</td>", page)

@@ -220,3 +220,14 @@ class TestPedicle:
         unknown = replace(self.pedicles().regions[0], measures={})
         nobody_knows = Pedicles(level="L4", regions=(unknown,), reasons=())
         assert too_narrow(nobody_knows, needle, 1.5) is not None
+
+
+def test_an_angle_to_no_cortex_is_unknown_and_not_refused():
+    grid = grid_of("oblique", (20, 40, 40), (1.5, 0.8, 0.8))
+    bone = Mask(grid=grid, inside=points_lps_mm(grid)[..., 1] <= -10.0)
+    rule = cortex_rule([bone], CortexAngle(min_deg=60.0, max_deg=90.0, evidence="L: text"))
+    axis = NeedleAxis(
+        entry_lps_mm=np.array([0.0, 12, 0]), tip_lps_mm=np.zeros(3), end_lps_mm=np.zeros(3)
+    )
+    assert rule.finding(axis).verdict is Verdict.UNKNOWN
+    assert rule.ok(rule.measure(one([0, 12, 0]), one([0, 0, 0]), one([0, 0, 0])))[0]

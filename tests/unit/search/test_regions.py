@@ -289,3 +289,65 @@ class TestTwoNeedles:
             np.array([[3.0, 0, 25], [0, 5.0, 12]]),
         )  # fmt: skip
         assert gap == pytest.approx([3.0, 2.0])
+
+
+def test_an_outer_part_counts_for_two_needles():
+    """Paths that diverge inwards cross outside the skin: the whole needles are compared."""
+    from planner.model import Needle
+    from planner.search.pairs import _whole
+
+    needle = Needle(name="22G-90", outer_diameter_mm=0.72, length_mm=90.0)
+    start, end = _whole(np.array([0.0, 30, 0]), np.zeros(3), np.zeros(3), needle)
+    assert np.linalg.norm(start - end) == pytest.approx(90.0 + 60.0)
+    other = _whole(
+        np.array([[12.0, 30, 0]]), np.array([[24.0, 0, 0]]), np.array([[24.0, 0, 0]]), needle
+    )
+    inner = segment_gaps_mm(
+        np.array([0.0, 30, 0]), np.zeros(3), np.array([[12.0, 30, 0]]), np.array([[24.0, 0, 0]])
+    )[0]
+    assert segment_gaps_mm(start, end, *other)[0] < 1.0 < inner
+
+
+def test_bone_that_only_the_user_allows_is_a_caution(scene):
+    volume, structures = scene
+    target = np.array([-6.0, 0.0, 1.0])  # behind it the spine
+    result = planner.plan(
+        volume, target, simple_protocol(approach_side="posterior"), structures,
+        allow_bone=True, **OPTIONS,
+    )  # fmt: skip
+    crossed = [f for t in result.trajectories for f in t.findings if f.constraint == "bone_crossed"]
+    assert crossed and {f.verdict for f in crossed} == {Verdict.CAUTION}
+
+
+def test_a_hard_direction_without_a_midline_is_unknown(scene):
+    from planner.model import Needle, Target
+    from planner.search.way import way_to
+
+    _, structures = scene
+    protocol = simple_protocol(direction="lateral_to_medial", direction_is_hard=True)
+    target = Target(point_lps_mm=TARGET_LPS_MM, tolerance_mm=3.0)
+    needle = Needle(name="22G-90", outer_diameter_mm=0.72, length_mm=90.0)
+    way = way_to(target, protocol, needle, structures, None)
+    assert [f.verdict for f in way.findings if f.constraint == "direction"] == [Verdict.UNKNOWN]
+
+
+def test_a_point_in_no_region_that_labels_tell_is_a_caution(scene):
+    volume, structures = scene
+    protocol = simple_protocol(tip=TipRule(far_wall=number(5.0)), targets=("vertebra",))
+    result = planner.plan(volume, TARGET_LPS_MM, protocol, structures, **OPTIONS)
+    assert result.verdict is Verdict.CAUTION
+    assert any(f.constraint == "target_region" for f in result.trajectories[0].findings)
+
+
+def test_metal_leaves_no_room_for_what_is_drawn():
+    from planner.model import Finding
+    from planner.search.way import beside_metal
+
+    def wall(measured):
+        return Finding(
+            constraint="pedicle_wall", structure=None, measured=measured, required=1.5,
+            unit="mm", verdict=Verdict.PASS, note="",
+        )  # fmt: skip
+
+    tight, ample = beside_metal((wall(1.62), wall(4.0)), 1.59)
+    assert tight.verdict is Verdict.UNKNOWN and ample.verdict is Verdict.PASS
