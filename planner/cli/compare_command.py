@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from planner.cli.console import Console
-from planner.cli.options import AsJson, Quiet, Structures
+from planner.cli.options import (
+    AsJson,
+    LabelNames,
+    LabelTable,
+    MaskReading,
+    MeshFrame,
+    Quiet,
+    SegThreshold,
+    Structures,
+)
 from planner.cli.runner import ExitCode, run_command
 from planner.errors import InputError
 
@@ -36,6 +45,7 @@ class CompareRequest:
     image: Path | None
     structures: tuple[Path, ...]
     out: Path | None
+    reading: MaskReading = field(default_factory=MaskReading)
 
 
 def compare(
@@ -63,6 +73,10 @@ def compare(
         Path | None, typer.Option(metavar="PATH", help="The image the plan was made on.")
     ] = None,
     structures: Structures = None,
+    label_names: LabelNames = None,
+    label_table: LabelTable = None,
+    mesh_frame: MeshFrame = None,
+    seg_threshold: SegThreshold = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write compare.json and a picture.")
     ] = None,
@@ -78,6 +92,12 @@ def compare(
         image=image,
         structures=tuple(structures or ()),
         out=out,
+        reading=MaskReading(
+            label_names=label_names,
+            label_table=label_table,
+            mesh_frame=mesh_frame,
+            seg_threshold=seg_threshold,
+        ),
     )
     return run_command(lambda console: run_compare(console, request, as_json=as_json), quiet=quiet)
 
@@ -100,7 +120,14 @@ def run_compare(console: Console, request: CompareRequest, *, as_json: bool) -> 
             where=str(request.plan_file),
         )
     actual = actual_needle(request, planned)
-    scene = plan_scene(console, plan, request.plan_file, request.image, list(request.structures))
+    scene = plan_scene(
+        console,
+        plan,
+        request.plan_file,
+        request.image,
+        list(request.structures),
+        request.reading,
+    )
     comparison = compare_needle(
         plan,
         actual,

@@ -17,6 +17,7 @@ import typer
 
 from planner.cli.console import Console
 from planner.cli.fetch import PASSWORD_VARIABLE, TOKEN_VARIABLE
+from planner.cli.options import MaskReading
 from planner.cli.outputs import PLAN_FILE, OutputFolder
 from planner.cli.runner import ExitCode
 from planner.errors import ConfigError, OutputError, UnsupportedObjectError
@@ -53,6 +54,7 @@ class ExportRequest:
     out: Path | None = None
     image: Path | None = None
     structures: tuple[Path, ...] = ()
+    reading: MaskReading = field(default_factory=MaskReading)
     ranks: tuple[int, ...] | None = None
     even_if_unknown: bool = False
     send: str | None = None
@@ -310,7 +312,7 @@ def _write_slicer(
 
     files = list(request.structures)
     image = request.image if files else None
-    scene = plan_scene(console, plan.document, request.plan_file, image, files)
+    scene = plan_scene(console, plan.document, request.plan_file, image, files, request.reading)
     with console.stage("writing for 3D Slicer"):
         folder.mkdir(parents=True, exist_ok=True)
         write_slicer(
@@ -337,7 +339,15 @@ def _write_dicom(
             "this installation cannot write DICOM", seen=str(error), needed="highdicom"
         ) from error
     with console.stage("reading the images of the plan"):
-        source = dicom.source_images(plan, request.image, request.structures)
+        source = dicom.source_images(
+            plan,
+            request.image,
+            request.structures,
+            label_names=request.reading.label_names,
+            label_table=request.reading.label_table,
+            mesh_frame=request.reading.mesh_frame,
+            fraction_threshold=request.reading.seg_threshold,
+        )
     written: list[Path] = []
     for name in request.dicom:
         with console.stage(f"writing {name}"):

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from planner.cli.options import AsJson, Quiet
+from planner.cli.options import (
+    AsJson,
+    LabelNames,
+    LabelTable,
+    MaskReading,
+    MeshFrame,
+    Quiet,
+    SegThreshold,
+)
 from planner.cli.runner import run_command
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.")]
@@ -60,6 +68,10 @@ def export(
         list[Path] | None,
         typer.Option("--structures", metavar="FILE", help="Masks of the plan. Repeatable."),
     ] = None,
+    label_names: LabelNames = None,
+    label_table: LabelTable = None,
+    mesh_frame: MeshFrame = None,
+    seg_threshold: SegThreshold = None,
     ranks: Ranks = None,
     even_if_unknown: EvenIfUnknown = False,
     send: Annotated[
@@ -88,6 +100,12 @@ def export(
         out=out,
         image=image,
         structures=tuple(structures or ()),
+        reading=MaskReading(
+            label_names=label_names,
+            label_table=label_table,
+            mesh_frame=mesh_frame,
+            seg_threshold=seg_threshold,
+        ),
         ranks=tuple(ranks) if ranks else None,
         even_if_unknown=even_if_unknown,
         send=send,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,3 +44,23 @@ MeshFrame = Annotated[
         "--mesh-frame", help="Coordinate system of surface meshes whose files do not say it."
     ),
 ]
+
+LabelNames = Annotated[
+    Path | None,
+    typer.Option("--label-names", metavar="FILE", help="Names of the label values of a mask."),
+]
+
+LabelTable = Annotated[
+    str | None,
+    typer.Option("--label-table", metavar="NAME", help="Table of a known segmenter's labels."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskReading:
+    """How mask files are read where they do not say it themselves."""
+
+    label_names: Path | None = None
+    label_table: str | None = None
+    mesh_frame: Literal["lps", "ras"] | None = None
+    seg_threshold: float | None = None

@@ -12,6 +12,7 @@ import typer
 
 from planner.cli.commands import VerifyRequest, series_of, structures_of
 from planner.cli.console import Console
+from planner.cli.options import MaskReading
 from planner.errors import InputError, MixedFrameError
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ class PlanScene:
 
 
 def plan_scene(
-    console: Console, plan: PlanDocument, plan_file: Path, image: Path | None, files: list[Path]
+    console: Console,
+    plan: PlanDocument,
+    plan_file: Path,
+    image: Path | None,
+    files: list[Path],
+    reading: MaskReading | None = None,
 ) -> PlanScene | None:
     """The image and the masks of a plan; None where neither was given.
 
@@ -55,15 +61,16 @@ def plan_scene(
     _require_same_place(plan, volume, image)
     if volume_sha256(volume) != plan.image.sha256:
         raise _another("the image is not the one that the plan was made on", str(image))
+    reading = reading or MaskReading()
     request = VerifyRequest(
         plan_file=plan_file,
         image=image,
         structures=tuple(files),
-        label_names=None,
-        label_table=None,
-        mesh_frame=None,
+        label_names=reading.label_names,
+        label_table=reading.label_table,
+        mesh_frame=reading.mesh_frame,
         accept_frame_mismatch=False,
-        seg_threshold=None,
+        seg_threshold=reading.seg_threshold,
         procedure=None,
     )
     with console.stage("reading the structures"):

@@ -10,7 +10,15 @@ import typer
 
 from planner.cli.compare_command import compare
 from planner.cli.console import Console
-from planner.cli.options import Quiet, Structures
+from planner.cli.options import (
+    LabelNames,
+    LabelTable,
+    MaskReading,
+    MeshFrame,
+    Quiet,
+    SegThreshold,
+    Structures,
+)
 from planner.cli.runner import ExitCode, run_command
 from planner.errors import InputError, OutputError
 
@@ -41,6 +49,10 @@ def report(
     plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.")],
     image: Image = None,
     structures: Structures = None,
+    label_names: LabelNames = None,
+    label_table: LabelTable = None,
+    mesh_frame: MeshFrame = None,
+    seg_threshold: SegThreshold = None,
     procedure: Annotated[
         str | None,
         typer.Option(metavar="FILE.toml", help="Your own procedure, if the plan used one."),
@@ -61,6 +73,12 @@ def report(
             plan_file,
             image=image,
             structures=list(structures or ()),
+            reading=MaskReading(
+                label_names=label_names,
+                label_table=label_table,
+                mesh_frame=mesh_frame,
+                seg_threshold=seg_threshold,
+            ),
             procedure=procedure,
             out=out,
             pdf=pdf,
@@ -75,6 +93,7 @@ def run_report(
     *,
     image: Path | None,
     structures: list[Path],
+    reading: MaskReading,
     procedure: str | None,
     out: Path | None,
     pdf: bool,
@@ -95,7 +114,7 @@ def run_report(
     plan = load_plan(plan_file)
     protocol = procedure_of(plan, procedure)
     pictures = pictures_beside(plan_file)
-    scene = plan_scene(console, plan, plan_file, image, structures)
+    scene = plan_scene(console, plan, plan_file, image, structures, reading)
     if scene is not None:
         pictures = [*pictures, *_drawn(console, plan, protocol, scene, pictures)]
     html = report_html(plan, pictures, plan_sha256=_sha256(plan_file), protocol=protocol)

@@ -53,8 +53,8 @@ class Comparison:
     """What was compared, the errors, and the clearances with the least room first.
 
     ``is_on_target`` tells whether the tip keeps the tolerance of the plan; None where the plan
-    aims at a region, which has no one point. ``shaft_lps_mm`` is where the axis begins that the clearances are of, and
-    ``prolonged_mm`` how far behind the marked entry that is.
+    aims at a region, which has no one point. ``shaft_lps_mm`` is where the axis begins that
+    the clearances are of, and ``prolonged_mm`` how far behind the marked entry that is.
     """
 
     rank: int

@@ -121,13 +121,13 @@ def _draw_along(
     if off_mm >= _IN_PLANE_MM:
         axes.text(
             0.5,
-            0.012,
+            0.92,
             f" as it lies: projected, up to {number(off_mm, 1)} mm off this plane ",
             transform=axes.transAxes,
             fontsize=12,
             fontweight="bold",
             ha="center",
-            va="bottom",
+            va="top",
             color=ACTUAL_COLOUR,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2},
             zorder=12,

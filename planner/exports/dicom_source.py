@@ -6,7 +6,7 @@ voxel content are compared first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,10 @@ class SourceImages:
 
 
 def source_images(
-    plan: PlanToExport, image: str | Path, structures: Sequence[str | Path] = ()
+    plan: PlanToExport,
+    image: str | Path,
+    structures: Sequence[str | Path] = (),
+    **reading: Any,
 ) -> SourceImages:
     """The images a plan was made on, and its structures, each checked against the plan.
 
@@ -85,6 +88,9 @@ def source_images(
         Folder with the series (or a multi-frame file); other series in it are left alone.
     structures : sequence of str or Path
         Mask files the plan was made with; needed for zones of metal in a segmentation.
+    reading
+        Options of ``io.load_structures`` that those files need: ``label_names``,
+        ``label_table``, ``mesh_frame``, ``fraction_threshold``.
 
     Raises
     ------
@@ -123,7 +129,7 @@ def source_images(
     )
     if not structures:
         return found
-    return with_structures(found, plan, _loaded_structures(document, volume, structures))
+    return with_structures(found, plan, _loaded_structures(document, volume, structures, reading))
 
 
 def with_structures(
@@ -239,7 +245,10 @@ def _decoded_header(file: Path) -> Any:
 
 
 def _loaded_structures(
-    document: PlanDocument, volume: Volume, files: Sequence[str | Path]
+    document: PlanDocument,
+    volume: Volume,
+    files: Sequence[str | Path],
+    reading: Mapping[str, Any],
 ) -> StructureSet:
     """The structures in mask files; the roles that the user gave decide how they are sampled.
 
@@ -256,7 +265,11 @@ def _loaded_structures(
 
     def loaded(roles: dict[str, Any]) -> StructureSet:
         return load_structures(
-            list(files), like=volume, roles=roles, accept_frame_mismatch=was_accepted
+            list(files),
+            like=volume,
+            roles=roles,
+            accept_frame_mismatch=was_accepted,
+            **reading,
         )
 
     try:

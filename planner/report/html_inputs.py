@@ -9,7 +9,7 @@ from planner.report import mr_text
 from planner.report.html_parts import Html, bullets, element, facts, joined, table
 from planner.report.wording import limit_text
 
-_SHORT = 16
+_SHORT = 8
 """Characters of a hash in a table: enough to tell two files apart; the plan holds it whole."""
 
 

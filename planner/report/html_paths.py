@@ -121,7 +121,7 @@ def where_text(path: Trajectory, item: Clearance) -> str:
     away: FloatArray = item.on_structure_lps_mm - item.on_needle_lps_mm
     if float(np.linalg.norm(away)) > TOUCHING_MM:
         place += f", to {orientation_letters(unit(away))} of the needle"
-    return f"{place}; {point_text(item.on_needle_lps_mm)}"
+    return f"{place}; LPS {point_text(item.on_needle_lps_mm)}"
 
 
 def paths_table(result: PlanResult) -> Html:

@@ -101,7 +101,8 @@ def report_html(
     if result.trajectories:
         body += _best(result, known)
         body += _alternatives(result, known)
-    body += _limits(result)
+    else:
+        body += _limits(result)
     body += input_sections(plan, result, protocol, plan_sha256)
     body += [_signature(), element("div", BANNER, cls="note")]
     return page(f"Needle plan: {result.protocol.title}", style_sheet(), body)
@@ -186,6 +187,7 @@ def _best(result: PlanResult, known: dict[str, Picture]) -> list[str]:
     still_open = open_texts(best)
     if still_open:
         parts += [element("h3", "Findings that are not pass"), bullets(still_open)]
+    parts += _limits(result)  # before the pictures: who reads only one page reads this
     parts.append(_pictures(best, known))
     parts += mr_section(result, best)
     parts += planes_section(best)

@@ -62,6 +62,8 @@ class Way:
     findings: tuple[Finding, ...]
     region: TargetRegion | None
     explanation: tuple[Explanation, ...] = ()
+    reach_mm: float = 0.0
+    """Of the region: its farthest voxel from its centre."""
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -81,7 +83,7 @@ class Way:
         if self.region is not None:
             entries = batch.entry_lps_mm[active]
             tips = np.ascontiguousarray(batch.tip_lps_mm[active])
-            terms[TIP_PLACE] = tip_place(self.protocol, self.region, entries, tips)
+            terms[TIP_PLACE] = tip_place(self.protocol, self.region, entries, tips, self.reach_mm)
         return terms
 
 
@@ -148,7 +150,17 @@ def way_to(
         findings=tuple(findings),
         region=region,
         explanation=explanation,
+        reach_mm=0.0 if region is None else _reach_mm(region),
     )
+
+
+def _reach_mm(region: TargetRegion) -> float:
+    bounds = region.mask.bounds_kji()
+    assert bounds is not None, "a region is never empty"
+    box = tuple(slice(int(a), int(b)) for a, b in zip(*bounds, strict=True))
+    places = np.argwhere(region.mask.inside[box]) + bounds[0]
+    off = region.mask.grid.to_lps(places) - region.centre_lps_mm
+    return float(np.sqrt(np.einsum("ij,ij->i", off, off).max()))
 
 
 SHIFTED = ("pedicle", "pedicle_wall", "far_wall", "tip_in_region", "depth_in_target")
@@ -172,7 +184,11 @@ def beside_metal(findings: tuple[Finding, ...], shift_mm: float) -> tuple[Findin
 
 
 def tip_place(
-    protocol: Protocol, region: TargetRegion, entries: FloatArray, tips: FloatArray
+    protocol: Protocol,
+    region: TargetRegion,
+    entries: FloatArray,
+    tips: FloatArray,
+    reach_mm: float,
 ) -> FloatArray:
     """How far tips are from the preferred place in a region, 0..1, (n,).
 
@@ -180,10 +196,8 @@ def tip_place(
     """
     preferred = None if protocol.tip is None else protocol.tip.preferred_depth_fraction
     if preferred is None:
-        reach = region.mask.grid.to_lps(np.argwhere(region.mask.inside)) - region.centre_lps_mm
-        farthest = float(np.sqrt(np.einsum("ij,ij->i", reach, reach).max()))
         off = np.linalg.norm(tips - region.centre_lps_mm, axis=1)
-        return np.asarray(np.clip(off / max(farthest, 1e-9), 0.0, 1.0))
+        return np.asarray(np.clip(off / max(reach_mm, 1e-9), 0.0, 1.0))
     along = directions_lps(entries, tips)
     ahead = run_inside_mm(region.mask, tips, along, FARTHEST_MM)
     behind = run_inside_mm(region.mask, tips, -along, FARTHEST_MM)

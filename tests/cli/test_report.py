@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.conftest import Scene, run_cli
+from tests.cli.conftest import TARGET_LPS_MM, Scene, run_cli
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,34 @@ def test_another_image_or_mask_is_refused(folder: Path, scene: Scene, tmp_path: 
     assert ran.code == 3
     assert "mask of 'nerve'" in ran.errors[0]
     assert not (folder / "x.html").exists()
+
+
+def test_masks_of_a_label_map_are_read_as_the_plan_read_them(scene: Scene, tmp_path: Path) -> None:
+    """Numbers in a label map have no names: report, compare and export take them as plan does."""
+    import SimpleITK as sitk
+
+    nerve, vessel = (sitk.ReadImage(str(scene.masks[name])) for name in ("nerve", "vessel"))
+    sitk.WriteImage(nerve + 2 * vessel, str(tmp_path / "labels.nrrd"))
+    (tmp_path / "names.json").write_text(json.dumps({"1": "the nerve", "2": "the vessel"}))
+    files = ["--structures", "labels.nrrd", "--label-names", "names.json"]
+    target = ["--target", ",".join(map(str, TARGET_LPS_MM))]
+    ran = run_cli(tmp_path, "plan", scene.image, "--procedure", "soft_tissue_biopsy", *files,
+                  *("--role", "the nerve=avoid", "--role", "the vessel=avoid"), *target,
+                  "--out", "out", "--no-figures", "--top", 1)  # fmt: skip
+    assert (tmp_path / "out" / "plan.json").is_file(), ran.stderr
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))
+    best = plan["trajectories"][0]
+    needle = [f"--actual={point(best['entry_lps_mm'])}", point(best["tip_lps_mm"])]
+    for command in (
+        ["report", "out/plan.json", "--out", "r.html"],
+        ["compare", "out/plan.json", *needle],
+        ["export", "out/plan.json", "--to", "slicer", "--out", "s", "--even-if-unknown"],
+    ):
+        ran = run_cli(tmp_path, *command, "--image", scene.image, *files)
+        assert ran.code == 0, ran.stderr
+        bare = run_cli(tmp_path, *command, "--image", scene.image, *files[:2])
+        assert bare.code == 3
+    assert "the nerve" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_what_is_no_report_is_refused(folder: Path, tmp_path: Path) -> None:

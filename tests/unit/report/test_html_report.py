@@ -184,6 +184,32 @@ def test_it_answers_what_is_asked_first(plan_result):
     assert plan_document(plan_result).image.sha256 in text
 
 
+def test_what_was_not_checked_stands_beside_the_first_path(plan_result, hopeless_result):
+    text = words(html_of(plan_result))
+    assert text.index("Clearances, least room") < text.index("What was NOT checked")
+    assert text.index("What was NOT checked") < text.index("Alternatives")
+    for result in (plan_result, hopeless_result):
+        assert words(html_of(result)).count("What was NOT checked") == 1
+
+
+def test_hashes_of_masks_are_short(plan_result):
+    html = html_of(plan_result)
+    plan = plan_document(plan_result)
+    for record in (s for s in plan.structures if s.sha256 != plan.body.sha256):
+        assert record.sha256[:8] in html
+        assert record.sha256[:13] not in html
+
+
+def test_the_worst_finding_of_the_first_path_stands_in_the_band(plan_result):
+    best = plan_result.trajectories[0]
+    worse = replace(
+        best, findings=(*best.findings, replace(best.findings[0], verdict=Verdict.UNKNOWN))
+    )
+    result = replace(plan_result, trajectories=(worse, *plan_result.trajectories[1:]))
+    assert plan_document(result).verdict is plan_result.verdict
+    assert '<div class="verdict v-unknown">' in html_of(result)
+
+
 def test_ras_is_lps_with_two_signs_turned(plan_result):
     text, entry = words(html_of(plan_result)), plan_result.trajectories[0].entry_lps_mm
     for x in (1.0, -1.0):
@@ -306,7 +332,7 @@ def test_where_says_how_deep_and_on_which_side(plan_result):
     left = replace(
         item, on_needle_lps_mm=on_needle, on_structure_lps_mm=on_needle + np.array([5.0, 0, 0])
     )
-    assert where_text(path, left).startswith("12 mm deep, to L of the needle; (")
+    assert where_text(path, left).startswith("12 mm deep, to L of the needle; LPS (")
     tip = replace(
         item,
         on_needle_lps_mm=path.tip_lps_mm,
