@@ -1,4 +1,4 @@
-# make venv | demo | test | lint | bench | clean
+# make venv | demo | test | test-thorough | lint | bench | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ BENCH_READY := $(VENV)/.ready-bench
 PYTEST_FLAGS ?= -n 2 --dist worksteal --durations 10
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: venv demo test lint bench clean
+.PHONY: venv demo test test-thorough lint bench clean
 
 venv: $(READY)
 
@@ -27,6 +27,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+test-thorough: $(READY)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) -m thorough
 
 lint: $(READY)
 	$(BIN)/ruff check .

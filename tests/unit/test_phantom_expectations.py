@@ -16,6 +16,8 @@ from sample_data.phantom.scenes import SceneScan
 from tests.phantom_expectations import EXPECTATIONS, Expectation
 from tests.phantom_paths import complaints, open_paths
 
+pytestmark = pytest.mark.thorough
+
 SMALL = {"scale": 0.93, "lordosis_factor": 1.05}
 LARGE = {"scale": 1.1, "lordosis_factor": 0.85}
 LEVEL = SceneScan(tilt_about_left_deg=9.0, coarser=1.35)
