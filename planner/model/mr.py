@@ -28,6 +28,11 @@ class SequenceFamily(StrEnum):
         """Whether a refocusing pulse undoes dephasing; unknown is taken as the worst, no."""
         return self in (SequenceFamily.SE, SequenceFamily.TSE)
 
+    @property
+    def may_be_balanced(self) -> bool:
+        """Whether dark bands of balanced steady-state imaging may occur."""
+        return self in (SequenceFamily.BSSFP, SequenceFamily.UNKNOWN)
+
 
 class MetalReduction(StrEnum):
     """Techniques against metal artefacts, counted only when the user confirms them."""

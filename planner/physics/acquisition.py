@@ -372,7 +372,7 @@ class _Reader:
         stated = "\\".join(kinds) or "missing"
         detail = f"ScanningSequence (0018,0020) = {stated}"
         if family is SequenceFamily.UNKNOWN:
-            detail += ": taken as the worst, gradient echo"
+            detail += ": taken as the worst (gradient echo with dark bands)"
         self._note("sequence", ValueSource.TAG if kinds else ValueSource.DEFAULT, detail)
         return family
 

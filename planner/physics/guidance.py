@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from planner.errors import ConfigError
 from planner.geometry import Grid
 from planner.model.mr import MRAcquisition
 from planner.physics.acquisition import acquisition_of
@@ -42,9 +43,22 @@ def guiding_acquisition(
     MRAcquisition
         Everything not said of the guiding sequence is missing, with a problem that names
         the option.
+
+    Raises
+    ------
+    ConfigError
+        If ``like`` is anything but ``planning``.
     """
     given = dict(guidance)
-    if str(given.pop("like", "")).strip().lower() == "planning":
+    like = given.pop("like", None)
+    if like is not None:
+        if str(like).strip().lower() != "planning":
+            raise ConfigError(
+                "the guiding sequence can only be like the planning image",
+                seen=like,
+                needed="planning",
+                where="--mr guidance.like=...",
+            )
         return acquisition_of(header, grid, {**planning, **given})
     magnet = {k: v for k, v in planning.items() if k in ("field_t", "b0", "b0_direction_lps")}
     kept = {k: v for k, v in header.items() if k in ("field_t", "imaging_frequency_mhz")}

@@ -19,9 +19,9 @@ from __future__ import annotations
 import numpy as np
 
 from planner.geometry.frames import FloatArray
-from planner.model.mr import GYROMAGNETIC_MHZ_PER_T, Material, MRAcquisition, SequenceFamily
+from planner.model.mr import GYROMAGNETIC_MHZ_PER_T, Material, MRAcquisition
 from planner.model.mr_results import NeedleArtefact
-from planner.physics.shifts import EPI_REASON, MissingForMetal
+from planner.physics.shifts import EPI_REASON, MissingForMetal, dark_band_hz
 
 ASTM_FACTOR = 1.35
 """ASTM (30 % change) width over dark width in spin echo (C)."""
@@ -53,7 +53,7 @@ def missing_for_needle(acquisition: MRAcquisition) -> tuple[MissingForMetal, ...
         needed.append("echo_time_ms")
     if acquisition.acquisition != "3D":
         needed.append("slice_thickness_mm")
-    if acquisition.sequence is SequenceFamily.BSSFP:
+    if acquisition.sequence.may_be_balanced:
         needed.append("repetition_time_ms")
     missing = tuple(
         MissingForMetal(name=name, reason=acquisition.problems.get(name, "not in the header"))
@@ -178,9 +178,9 @@ class _Shape:
             echo_s = (acquisition.echo_time_ms or 0.0) * 1e-3
             self._dephasing = (acquisition.readout_pixel_mm or 0.0) * echo_s / DEPHASING_CYCLES
             self.astm_factor = 1.0
-        if acquisition.sequence is SequenceFamily.BSSFP:
-            # dark half way to the centre of the first band, as beside metal (docs/metal.md)
-            self._band_hz = 1e3 / (acquisition.repetition_time_ms or np.inf) / 4.0
+        band_hz = dark_band_hz(acquisition)
+        if band_hz is not None:
+            self._band_hz = band_hz / 2.0  # half way to its centre, as beside metal (docs/metal.md)
 
     def width_mm(self, hz_mm2: float) -> float:
         """The widest of stretching, dark band and dephasing."""

@@ -32,6 +32,10 @@ At 1 the image folds; this limit is met before that.
 SPECTRAL_COVERAGE_HZ = 12_000.0
 """Offset up to which SEMAC and MAVRIC collect signal (M: 24 bins at 1.5 T)."""
 
+LONGEST_BALANCED_TR_MS = 30.0
+"""Balanced steady-state imaging repeats faster than this (M: clinical TR 3 to 10 ms): an
+unknown sequence that repeats more slowly has no dark bands."""
+
 EPI_REASON = "echo-planar images shift along the phase encoding by centimetres beside metal"
 
 
@@ -97,7 +101,7 @@ def missing_for_metal(acquisition: MRAcquisition) -> tuple[MissingForMetal, ...]
         needed.append("echo_time_ms")
         if "slice_thickness_mm" not in needed:
             needed.append("slice_thickness_mm")  # spins dephase through a partition too
-    if acquisition.sequence is SequenceFamily.BSSFP:
+    if acquisition.sequence.may_be_balanced:
         needed.append("repetition_time_ms")
     missing = [
         MissingForMetal(name=name, reason=acquisition.problems.get(name, "not in the header"))
@@ -117,6 +121,19 @@ def missing_for_metal(acquisition: MRAcquisition) -> tuple[MissingForMetal, ...]
     if acquisition.sequence is SequenceFamily.EPI:
         contradictory.append(MissingForMetal(name="sequence", reason=EPI_REASON))
     return (*missing, *contradictory)
+
+
+def dark_band_hz(acquisition: MRAcquisition) -> float | None:
+    """Offset of the first dark band of balanced steady-state imaging, or None without bands.
+
+    A sequence of unknown family has them unless it repeats too slowly.
+    """
+    family, repetition_ms = acquisition.sequence, acquisition.repetition_time_ms
+    if not family.may_be_balanced or repetition_ms is None:
+        return None
+    if family is SequenceFamily.UNKNOWN and repetition_ms > LONGEST_BALANCED_TR_MS:
+        return None
+    return 500.0 / repetition_ms
 
 
 def shift_model(acquisition: MRAcquisition) -> ShiftModel:
@@ -144,10 +161,6 @@ def shift_model(acquisition: MRAcquisition) -> ShiftModel:
     if technique is not MetalReduction.NONE:
         readout = 0.0
     slice_axis = acquisition.slice_axis_lps
-    band_hz = None
-    if acquisition.sequence is SequenceFamily.BSSFP:
-        assert acquisition.repetition_time_ms is not None
-        band_hz = 500.0 / acquisition.repetition_time_ms
     return ShiftModel(
         hz_per_ppm=GYROMAGNETIC_MHZ_PER_T * field_t,
         readout_mm_per_hz=readout,
@@ -157,7 +170,7 @@ def shift_model(acquisition: MRAcquisition) -> ShiftModel:
         readout_axis_lps=None if acquisition.is_isotropic_readout else acquisition.readout_axis_lps,
         slice_axis_lps=np.zeros(3) if slice_axis is None else slice_axis,
         echo_time_ms=None if acquisition.sequence.refocuses else acquisition.echo_time_ms,
-        band_hz=band_hz,
+        band_hz=dark_band_hz(acquisition),
         coverage_hz=SPECTRAL_COVERAGE_HZ if is_multispectral else None,
         plain_mm_per_hz=plain,
         largest_edge_mm=max(edges),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.geometry.clearance import floor_to_hundredth
 from planner.geometry.frames import FloatArray
 from planner.model import Finding, Verdict
 from planner.safety.checks import NeedleAxis
@@ -73,12 +74,20 @@ class WayRule:
         return Finding(
             constraint=self.constraint,
             structure=None,
-            measured=round(value, 2) if is_known else None,
+            measured=self._told(value) if is_known else None,
             required=self._nearest_limit(value),
             unit=self.unit,
             verdict=(Verdict.PASS if is_known else self.unmeasured) if is_kept else bad,
             note=f"{self.words}; {self._range()}; evidence: {self.evidence}",
         )
+
+    def _told(self, value: float) -> float:
+        """Two decimals, away from the limit where there is only one: never flattering."""
+        if np.isfinite(self.low) and not np.isfinite(self.high):
+            return float(floor_to_hundredth(value))
+        if np.isfinite(self.high) and not np.isfinite(self.low):
+            return -float(floor_to_hundredth(-value))
+        return round(value, 2)
 
     def _nearest_limit(self, value: float) -> float | None:
         limits = [limit for limit in (self.low, self.high) if np.isfinite(limit)]

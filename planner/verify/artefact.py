@@ -18,7 +18,7 @@ from planner.io.plan_document import (
 )
 from planner.model import StructureRole, StructureSet, Verdict
 from planner.verify.ledger import Ledger
-from planner.verify.metal import HZ_PER_PPM_T, REFOCUSING
+from planner.verify.metal import HZ_PER_PPM_T, MAY_BE_BALANCED, REFOCUSING, dark_band_hz
 
 SIZE_TOL_MM = 1e-6
 ROUNDING = 0.005 + 1e-6
@@ -49,12 +49,12 @@ def lacks_for_needle(mr: AcquisitionRecord) -> bool:
         needed.append(mr.echo_time_ms)
     if mr.acquisition != "3D":
         needed.append(mr.slice_thickness_mm)
-    if mr.sequence == "bSSFP":
+    if mr.sequence in MAY_BE_BALANCED:
         needed.append(mr.repetition_time_ms)
     names = {"field_t", "bandwidth_hz_per_px", "readout_pixel_mm"}
     names |= set() if mr.sequence in REFOCUSING else {"echo_time_ms"}
     names |= set() if mr.acquisition == "3D" else {"slice_thickness_mm"}
-    names |= {"repetition_time_ms"} if mr.sequence == "bSSFP" else set()
+    names |= {"repetition_time_ms"} if mr.sequence in MAY_BE_BALANCED else set()
     is_doubtful = bool(names & set(mr.problems))
     return mr.sequence == "EPI" or is_doubtful or any(value is None for value in needed)
 
@@ -170,7 +170,7 @@ def _through(mr: AcquisitionRecord) -> float:
 
 def _per_band_hz(mr: AcquisitionRecord) -> float:
     """Seconds: one over a quarter of the pitch of balanced SSFP's dark bands; 0 without bands."""
-    return 4e-3 * (mr.repetition_time_ms or 0.0) if mr.sequence == "bSSFP" else 0.0
+    return 2.0 / dark_band_hz(mr)
 
 
 def _dephasing(mr: AcquisitionRecord) -> float:

@@ -297,6 +297,7 @@ class FindingChecker:
             self.truth.radius_mm,
             band_mm,
             self.book,
+            is_displaced=self.around.is_displaced(name),
         )
 
     def _metal(self, claim: str, finding: FindingRecord) -> None:

@@ -9,6 +9,7 @@ that the plan does not know of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,10 @@ from planner.model import Structure, StructureSet
 HZ_PER_PPM_T = 42.577478518
 FAT_PPM = 3.4
 REFOCUSING = ("SE", "TSE")
+MAY_BE_BALANCED = ("bSSFP", "unknown")
+SLOW_TR_MS = 30.0
+"""Above this TR an unknown sequence is not a balanced one."""
+
 DISTRUST = 0.85
 """Dipoles of whole voxels and the smoothed metal of the plan differ by less than the rest."""
 
@@ -54,6 +59,8 @@ class Shifting:
     slice_axis_lps: FloatArray | None
     cycles_per_ppm_per_mm: tuple[float, float]
     """Dephasing over readout and slice edge per ppm and mm; 0 with refocusing."""
+    band_ppm: float
+    """Offset of the centre of the first dark band; infinite without bands."""
 
 
 def needed_values(mr: AcquisitionRecord) -> list[str]:
@@ -65,7 +72,7 @@ def needed_values(mr: AcquisitionRecord) -> list[str]:
         needed += ["slice_axis_lps", "slice_thickness_mm"]
     if mr.sequence not in REFOCUSING:
         needed += ["echo_time_ms", "slice_thickness_mm"]
-    if mr.sequence == "bSSFP":
+    if mr.sequence in MAY_BE_BALANCED:
         needed.append("repetition_time_ms")
     lacking = [n for n in needed if getattr(mr, n) is None or n in mr.problems]
     if mr.metal_reduction in ("SEMAC", "MAVRIC") and mr.sequence not in REFOCUSING:
@@ -92,7 +99,15 @@ def sequence_of(mr: AcquisitionRecord) -> Shifting:
         else np.array(mr.readout_axis_lps),
         slice_axis_lps=None if mr.slice_axis_lps is None else np.array(mr.slice_axis_lps),
         cycles_per_ppm_per_mm=(hz * echo_s * mr.readout_pixel_mm, hz * echo_s * thickness),
+        band_ppm=dark_band_hz(mr) / hz,
     )
+
+
+def dark_band_hz(mr: AcquisitionRecord) -> float:
+    """Offset of the first dark band of a sequence that may be balanced; infinite without."""
+    repetition_ms = mr.repetition_time_ms or math.inf
+    has_bands = mr.sequence == "bSSFP" or (mr.sequence == "unknown" and repetition_ms <= SLOW_TR_MS)
+    return 500.0 / repetition_ms if has_bands else math.inf
 
 
 def fat_shift_mm(mr: AcquisitionRecord) -> float:
@@ -141,8 +156,10 @@ class MetalTruth:
 
     def is_lost(self, points_lps_mm: FloatArray, step_mm: float = 0.5) -> NDArray[np.bool_]:
         """Whether signal there is surely lost or folded in one of the sequences, (n,)."""
+        here = self.offset_ppm(points_lps_mm) * DISTRUST
         lost = np.zeros(len(points_lps_mm), bool)
         for s in self.sequences:
+            lost |= here >= s.band_ppm
             ways = (
                 (s.readout_axis_lps, s.readout_mm_per_ppm, s.cycles_per_ppm_per_mm[0]),
                 (s.slice_axis_lps, s.slice_mm_per_ppm, s.cycles_per_ppm_per_mm[1]),

@@ -286,6 +286,10 @@ class TestGuidance:
         }
         assert missing_for_metal(guiding_acquisition(HEADER, GRID, {}, said)) == ()
 
+    def test_it_can_be_like_nothing_else(self):
+        with pytest.raises(ConfigError, match="guidance.like"):
+            guiding_acquisition(HEADER, GRID, {}, {"like": "plannning"})
+
     def test_like_planning_takes_over_the_rest(self):
         found = guiding_acquisition(HEADER, GRID, {}, {"like": "planning", "sequence": "GRE"})
         assert found.sequence is SequenceFamily.GRE and found.echo_time_ms == 90.0

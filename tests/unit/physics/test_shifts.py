@@ -72,9 +72,19 @@ def test_first_dark_band_of_balanced_imaging():
     assert shift_model(fast).band_hz == pytest.approx(100.0)
 
 
+def test_an_unknown_sequence_counts_as_both_gradient_echo_and_balanced():
+    fast = acquisition(sequence=SequenceFamily.UNKNOWN, repetition_time_ms=5.0)
+    slow = acquisition(sequence=SequenceFamily.UNKNOWN, repetition_time_ms=500.0)
+    plain = acquisition(sequence=SequenceFamily.GRE, repetition_time_ms=5.0)
+    assert shift_model(fast).band_hz == pytest.approx(100.0)
+    assert shift_model(slow).band_hz is None
+    assert shift_model(plain).band_hz is None
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
+        ({"sequence": SequenceFamily.UNKNOWN, "repetition_time_ms": None}, "repetition_time_ms"),
         ({"field_t": None}, "field_t"),
         ({"bandwidth_hz_per_px": None}, "bandwidth_hz_per_px"),
         ({"readout_pixel_mm": None}, "readout_pixel_mm"),

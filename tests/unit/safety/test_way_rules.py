@@ -56,6 +56,22 @@ class TestWayRule:
             constraint="x", words="x", unit="mm", measure=lambda e, t, n: e[:, 0], low=2.0, **more
         )
 
+    def test_a_number_is_told_away_from_its_only_limit(self):
+        def told(entry_l_mm, **limits):
+            rule = WayRule(
+                constraint="x", words="x", unit="mm", measure=lambda e, t, n: e[:, 0], **limits
+            )
+            axis = NeedleAxis(
+                entry_lps_mm=np.array([entry_l_mm, 0.0, 0.0]),
+                tip_lps_mm=np.zeros(3),
+                end_lps_mm=np.zeros(3),
+            )
+            return rule.finding(axis).measured
+
+        assert told(2.0078, low=2.0) == 2.0
+        assert told(1.9921, high=2.0) == 2.0
+        assert told(1.9961, low=1.0, high=3.0) == 2.0
+
     def test_nan_never_passes_unless_it_may(self):
         assert not self.rule().ok(np.array([np.nan]))[0]
         assert self.rule(passes_unmeasured=True).ok(np.array([np.nan]))[0]

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from planner.geometry import Grid, Mask
 from planner.io.plan_document import PlanDocument
 from planner.io.plan_file import plan_document
+from planner.model import Verdict
 from planner.model.mr_results import Bore
 from planner.verify import verify_plan
+from planner.verify.exact import VoxelBoxes
+from planner.verify.ledger import Ledger
+from planner.verify.way_findings import check_shaft
 from tests.metal_plan import KNOWN, metal_plan, metal_scene
 
 
@@ -45,6 +51,32 @@ def changed(content, change):
 
 def test_the_plan_is_confirmed(result, content):
     assert failures(result, content) == []
+
+
+def test_a_swept_shaft_clearance_may_be_smaller_than_the_drawn_one_but_not_larger():
+    inside = np.zeros((3, 3, 3), bool)
+    inside[1, 1, 1] = True
+    boxes = VoxelBoxes.of(
+        Mask(grid=Grid.from_axes((3, 3, 3), np.ones(3), np.zeros(3), np.eye(3)), inside=inside)
+    )
+    path = SimpleNamespace(entry_lps_mm=(1.0, 10.5, -40.0), tip_lps_mm=(1.0, 10.5, 40.0))
+
+    def is_kept(measured, verdict, *, is_displaced):
+        finding = SimpleNamespace(
+            structure="root", required=3.0, measured=measured, verdict=Verdict(verdict)
+        )
+        book = Ledger()
+        check_shaft(
+            "x", finding, path, boxes, (3.0, 10.0), 0.5, 1.0, book, is_displaced=is_displaced
+        )
+        return all(check.ok for check in book.checks)
+
+    assert is_kept(8.5, "pass", is_displaced=False)
+    assert not is_kept(5.0, "pass", is_displaced=False)
+    assert is_kept(5.0, "pass", is_displaced=True)
+    assert is_kept(3.5, "caution", is_displaced=True)
+    assert not is_kept(3.5, "pass", is_displaced=True)
+    assert not is_kept(9.0, "pass", is_displaced=True)
 
 
 @pytest.mark.parametrize("kind", ["axial", "thick"])
