@@ -121,8 +121,9 @@ class Grid:
         voxels become axis-aligned boxes.
         """
         offset = np.asarray(points_lps_mm, dtype=np.float64) - self.lps_from_kji[:3, 3]
-        inverse = np.linalg.inv(self.lps_from_kji[:3, :3])
-        return np.asarray((offset @ inverse.T) * self.spacing_kji_mm)
+        axes_from_lps = np.linalg.inv(self.lps_from_kji[:3, :3]) * self.spacing_kji_mm[:, None]
+        # not by BLAS: its threads would wait for each other over three columns
+        return np.asarray(np.einsum("...j,kj->...k", offset, axes_from_lps))
 
     def contains(self, points_lps_mm: ArrayLike, *, inset_mm: float = 0.0) -> np.ndarray:
         """Whether points lie in the volume, at least ``inset_mm`` from its faces.

@@ -205,8 +205,8 @@ def check_coverage(
                     "and the margin around it",
                 )
             )
-    room = max(float(cut_faces.room_of_paths_mm(ends[:1], ends[1:])[0]), 0.0)
-    to_face = float(cut_faces.room_mm(ends, every_face=True).min())
+    to_cut, to_faces = cut_faces.rooms_mm(ends[:1], ends[1:])
+    room, to_face = max(float(to_cut[0]), 0.0), float(to_faces[0])
     is_whole = to_face >= needle.radius_mm
     short = [o for o in obstacles.obstacles if not (room >= o.reach_mm + needle.radius_mm)]
     if short or not is_whole or not (room >= needle.radius_mm):
@@ -273,30 +273,32 @@ class CutFaces:
                 unseen = MaskIndex(Mask(grid=body.grid, inside=beside))
         return cls(grid=body.grid, is_cut=is_cut, unseen=unseen)
 
-    def room_of_paths_mm(self, starts_lps_mm: FloatArray, ends_lps_mm: FloatArray) -> FloatArray:
-        """Distance of each path to what lies unseen in or beside the body, inf without; (n,)."""
-        room = np.minimum(self.room_mm(starts_lps_mm), self.room_mm(ends_lps_mm))
-        if self.unseen is not None and len(room):
-            found = self.unseen.closest_approach(starts_lps_mm, ends_lps_mm)
-            room = np.minimum(room, found.distance_mm)
-        return np.asarray(room)
+    def rooms_mm(
+        self, starts_lps_mm: FloatArray, ends_lps_mm: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """How far paths stay from where the image ends, (n,) each.
 
-    def room_mm(self, points_lps_mm: FloatArray, *, every_face: bool = False) -> FloatArray:
-        """Distance from points to the nearest cut face's plane, inf without one; shape (n,).
-
-        With ``every_face``, to the nearest face that cuts the body or not. A path is
-        straight, so its nearest point to a plane is one of its ends.
+        First to what lies unseen in or beside the body (cut faces included; inf without),
+        then to the nearest face, whether it cuts the body or not. A path is straight, so its
+        nearest point to a plane is one of its ends.
         """
-        at = self.grid.to_axes_mm(points_lps_mm)
-        is_cut = np.ones_like(self.is_cut) if every_face else self.is_cut
+        to_cut = np.full(len(starts_lps_mm), np.inf)
+        to_face = to_cut.copy()
         spacing = self.grid.spacing_kji_mm
-        room = np.full(at.shape[0], np.inf)
+        starts, ends = self.grid.to_axes_mm(starts_lps_mm), self.grid.to_axes_mm(ends_lps_mm)
         for axis in range(3):
-            low = at[:, axis] + 0.5 * spacing[axis]
-            high = (self.grid.shape_kji[axis] - 0.5) * spacing[axis] - at[:, axis]
-            room = np.minimum(room, low) if is_cut[axis, 0] else room
-            room = np.minimum(room, high) if is_cut[axis, 1] else room
-        return room
+            least = np.minimum(starts[:, axis], ends[:, axis])
+            most = np.maximum(starts[:, axis], ends[:, axis])
+            low = least + 0.5 * spacing[axis]
+            high = (self.grid.shape_kji[axis] - 0.5) * spacing[axis] - most
+            for room, is_cut in zip((low, high), self.is_cut[axis], strict=True):
+                np.minimum(to_face, room, out=to_face)
+                if is_cut:
+                    np.minimum(to_cut, room, out=to_cut)
+        if self.unseen is not None and len(to_cut):
+            found = self.unseen.closest_approach(starts_lps_mm, ends_lps_mm)
+            np.minimum(to_cut, found.distance_mm, out=to_cut)
+        return to_cut, to_face
 
 
 def _length_in(walker: BodyWalker, grid: Grid, axis: NeedleAxis) -> float:

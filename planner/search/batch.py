@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ _CELL_MM = 0.75 * SHARE_MM
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AxisBatch:
-    """All candidates from the skin to one tip, shape (n, 3) each.
+    """All candidates from the skin to their tips, shape (n, 3) each.
 
     ``end`` is the tip with the throw added. The ``_axes_mm`` arrays are in the
     image grid's millimetre axes, where voxels are axis-aligned boxes.
@@ -67,18 +66,6 @@ class AxisBatch:
         return start, np.asarray(entry + per_mm * outside[:, None])
 
 
-def joined(batches: Sequence[AxisBatch]) -> AxisBatch:
-    """Several batches as one, in order."""
-    if len(batches) == 1:
-        return batches[0]
-    return AxisBatch(
-        **{
-            name: np.concatenate([getattr(batch, name) for batch in batches])
-            for name in AxisBatch.__dataclass_fields__
-        }
-    )
-
-
 def coherent_order(points_axes_mm: FloatArray) -> NDArray[np.int64]:
     """An order that visits points cell by cell, so that neighbours follow each other.
 
@@ -96,22 +83,23 @@ def axis_batch(
     throw_mm: float,
     grid: Grid,
 ) -> AxisBatch:
-    """Candidates from every entry (LPS, and the same in the grid's axes) to one tip."""
+    """Candidates from every entry (LPS, and the same in the grid's axes) to its tip, (n, 3)."""
     along = tip_lps_mm - entry_lps_mm
     length = np.sqrt(np.einsum("ij,ij->i", along, along))
-    direction = along / np.maximum(length, 1e-12)[:, None]
-    tips = np.broadcast_to(tip_lps_mm, entry_lps_mm.shape)
-    ends = throw_end_lps_mm(entry_lps_mm, tips, throw_mm) if len(length) else tips
-    tips_axes_mm = np.broadcast_to(grid.to_axes_mm(tip_lps_mm), entry_lps_mm.shape)
-    ends_axes_mm = tips_axes_mm if throw_mm == 0.0 else grid.to_axes_mm(ends)
+    np.divide(along, np.maximum(length, 1e-12)[:, None], out=along)
+    tip_axes_mm = grid.to_axes_mm(tip_lps_mm)
+    end_lps_mm, end_axes_mm = tip_lps_mm, tip_axes_mm
+    if throw_mm != 0.0 and len(length):
+        end_lps_mm = throw_end_lps_mm(entry_lps_mm, tip_lps_mm, throw_mm)
+        end_axes_mm = grid.to_axes_mm(end_lps_mm)
     return AxisBatch(
         entry_lps_mm=entry_lps_mm,
         normal_lps=normal_lps,
-        tip_lps_mm=tips,
-        direction_lps=direction,
+        tip_lps_mm=tip_lps_mm,
+        direction_lps=along,
         length_mm=length,
-        end_lps_mm=ends,
+        end_lps_mm=end_lps_mm,
         entry_axes_mm=np.ascontiguousarray(entry_axes_mm),
-        tip_axes_mm=tips_axes_mm,
-        end_axes_mm=np.ascontiguousarray(ends_axes_mm),
+        tip_axes_mm=tip_axes_mm,
+        end_axes_mm=np.ascontiguousarray(end_axes_mm),
     )

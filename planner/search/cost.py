@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from planner.geometry.frames import FloatArray
 from planner.model import Needle, Protocol
@@ -27,14 +27,17 @@ def clearance_cost(clearance_mm: ArrayLike, obstacle: Obstacle) -> FloatArray:
     return np.asarray(np.clip(1.0 - room / (obstacle.clear_mm - obstacle.required_mm), 0.0, 1.0))
 
 
-def axis_cost_terms(batch: AxisBatch, protocol: Protocol, needle: Needle) -> dict[str, FloatArray]:
-    """Every cost term except clearance, for all candidates."""
-    deviation = approach_deviation_deg(batch, protocol)
-    approach = np.zeros(len(batch)) if deviation is None else deviation / APPROACH_FULL_COST_DEG
+def axis_cost_terms(
+    batch: AxisBatch, protocol: Protocol, needle: Needle, active: NDArray[np.int64]
+) -> dict[str, FloatArray]:
+    """Every cost term except clearance, for the candidates ``active``."""
+    deviation = approach_deviation_deg(batch, protocol, active)
+    approach = np.zeros(active.size) if deviation is None else deviation / APPROACH_FULL_COST_DEG
+    skin_angle = skin_angle_deg(batch, active)
     return {
-        "length": np.clip(batch.length_mm / needle.length_mm, 0.0, 1.0),
+        "length": np.clip(batch.length_mm[active] / needle.length_mm, 0.0, 1.0),
         "approach": np.clip(approach, 0.0, 1.0),
-        "skin_incidence": np.clip(skin_angle_deg(batch) / protocol.max_skin_angle.value, 0.0, 1.0),
+        "skin_incidence": np.clip(skin_angle / protocol.max_skin_angle.value, 0.0, 1.0),
     }
 
 

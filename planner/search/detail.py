@@ -29,6 +29,9 @@ from planner.search.mr_physics import MrPhysics
 from planner.search.way import Way, beside_metal
 from planner.search.words import entry_words
 
+_ONLY = np.zeros(1, dtype=np.int64)
+"""The one candidate of a batch of one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class DetailContext:
@@ -57,7 +60,7 @@ def detailed_trajectory(
         end_lps_mm=np.array(batch.end_lps_mm[number]),
     )
     one = batch.only(number)
-    skin_deg = float(skin_angle_deg(one)[0])
+    skin_deg = float(skin_angle_deg(one, _ONLY)[0])
     clearances, clearance_findings = check_clearances(
         axis, context.obstacles, context.needle, context.cache
     )
@@ -80,15 +83,13 @@ def detailed_trajectory(
     )
     terms = {
         name: float(v[0])
-        for name, v in axis_cost_terms(one, context.protocol, context.needle).items()
+        for name, v in axis_cost_terms(one, context.protocol, context.needle, _ONLY).items()
     }
     terms["clearance"] = _worst_clearance_cost(clearances, context.obstacles)
     artefact = context.physics.artefact_cost(one.direction_lps, context.target.tolerance_mm)
     if artefact is not None:
         terms[NEEDLE_ARTEFACT] = float(artefact[0])
-    terms |= {
-        name: float(v[0]) for name, v in context.way.cost_terms(one, np.zeros(1, np.int64)).items()
-    }
+    terms |= {name: float(v[0]) for name, v in context.way.cost_terms(one, _ONLY).items()}
     length = axis.length_mm
     return Trajectory(
         rank=0,

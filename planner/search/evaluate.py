@@ -106,7 +106,7 @@ def evaluate(
     found = _Rejections(len(batch))
     room = _Room(len(batch))
     for limit in limits:
-        found.reject(limit.constraint, ~limit.ok[found.active])
+        found.reject(limit.constraint, ~limit.ok(found.active))
     order = _binding_order(batch, obstacles, needle.radius_mm, found.active)
     for done, number in enumerate(order):
         item = obstacles[number]

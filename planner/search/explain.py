@@ -139,8 +139,8 @@ def _target_too_near(question: Question, obstacle: Obstacle, tip: FloatArray) ->
 
 def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:
     """Which candidates fail each constraint, tested on its own."""
-    fails = {limit.constraint: ~limit.ok for limit in question.limits}
     everyone = np.arange(len(question.batch))
+    fails = {limit.constraint: ~limit.ok(everyone) for limit in question.limits}
     for item in question.traced:
         bad = np.isneginf(item.bounds(question.batch, question.needle.radius_mm, everyone))
         name = item.obstacle.constraint
@@ -168,7 +168,7 @@ def _explain_gate(
 ) -> Explanation:
     text = f"'{gate.constraint}': {_paths(removed)} {gate.what}; {_alone(alone)}"
     current = opens_at = None
-    if gate.rule is not None and alone.size:
+    if gate.rule is not None and gate.rule.opens and alone.size:
         missed = gate.rule.shortfall(measured(gate.rule, question.batch, alone))
         if np.isfinite(missed).any():
             text += _wider(gate.rule, float(np.nanmin(missed)))
@@ -187,7 +187,7 @@ def _explain_gate(
 
 def _wider(rule: WayRule, least: float) -> str:
     unit = "°" if rule.unit == "degrees" else f" {rule.unit}"
-    return f": a limit wider by {_tenth_up(least):g}{unit} would open a path"
+    return ": " + rule.opens.format(least=f"{_tenth_up(least):g}{unit}")
 
 
 def _tenth_up(value: float) -> float:
@@ -200,9 +200,9 @@ def _explain_limit(
     name = limit.constraint
     if name == IMAGE_END:
         return _explain_image_end(question, removed, alone)
-    shortfall = limit.shortfall[alone]
-    shortfall = shortfall[np.isfinite(shortfall)]
-    least = _tenth_up(float(shortfall.min())) if shortfall.size else None
+    shortfall = limit.shortfall(alone)
+    finite = shortfall[np.isfinite(shortfall)]
+    least = _tenth_up(float(finite.min())) if finite.size else None
     change = {
         "length": ("a needle {x:g} mm longer would open a path", question.needle.length_mm),
         "approach": ("an allowed approach wider by {x:g}° would open a path", 0.0),
@@ -219,8 +219,8 @@ def _explain_limit(
         opens_at = current + least
         text += ": " + words.format(x=least)
         if name == "approach":
-            text += _tilt_text(question, alone, limit.shortfall[alone], least)
-    elif least is not None and limit.rule is not None:
+            text += _tilt_text(question, alone, shortfall, least)
+    elif least is not None and limit.rule is not None and limit.rule.opens:
         text += _wider(limit.rule, least)
         current, opens_at = 0.0, least
     return Explanation(

@@ -1,10 +1,12 @@
 """Limits that follow from the axis alone: length, approach, skin angle, table, forbidden skin.
 
-Each limit measures every candidate and says which satisfy it; NaN never does.
+Each limit measures the candidates that it is asked about and says which satisfy it; NaN
+never does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,23 +27,34 @@ BORE = "bore"
 IMAGE_END = "image_end"
 """Rejects places on the body's outline where the image ends: padding, cuts, too little air."""
 
+Indices = NDArray[np.int64]
+Judged = tuple[NDArray[np.bool_], FloatArray]
+
 HANDLE_MM = 60.0
 """Length of hub and handle beyond the shaft (engineering default, evidence E)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Limit:
-    """One limit over all candidates.
+    """One limit on the axis.
 
-    ``shortfall`` says by how much (in ``unit``) each candidate misses the limit;
-    0 where it is met, inf or NaN where no amount would help.
+    ``judge`` says of the candidates with the given indices which keep the limit, and by
+    how much (in ``unit``) each misses it: 0 where it is kept, inf or NaN where no amount
+    would help.
     """
 
     constraint: str
-    ok: NDArray[np.bool_]
-    shortfall: FloatArray
-    unit: str
+    judge: Callable[[Indices], Judged]
+    unit: str = ""
     rule: WayRule | None = None
+
+    def ok(self, active: Indices) -> NDArray[np.bool_]:
+        """Which of the ``active`` candidates keep the limit, (m,)."""
+        return self.judge(active)[0]
+
+    def shortfall(self, active: Indices) -> FloatArray:
+        """By how much each of the ``active`` candidates misses the limit, (m,)."""
+        return self.judge(active)[1]
 
 
 def axis_limits(
@@ -56,15 +69,15 @@ def axis_limits(
     rules: tuple[WayRule, ...] = (),
 ) -> tuple[Limit, ...]:
     """All limits of the axis, in the order in which they are reported."""
-    skin = np.ones(len(batch), dtype=bool) if is_image_end is None else ~is_image_end
+    is_end = np.zeros(len(batch), dtype=bool) if is_image_end is None else is_image_end
     limits = [
-        _never(IMAGE_END, ~skin),
+        _never(IMAGE_END, is_end),
         _length(batch, protocol, needle),
         _approach(batch, protocol),
         _skin_angle(batch, protocol),
     ]
     if down_lps is not None:
-        limits.append(_table(batch, needle, down_lps, skin))
+        limits.append(_table(batch, needle, down_lps, ~is_end))
     if forbidden is not None:
         limits.append(_never("forbidden_entry", forbidden))
     if bore is not None and bore.centre_lp_mm is not None:
@@ -74,58 +87,58 @@ def axis_limits(
 
 
 def _of_rule(rule: WayRule, batch: AxisBatch) -> Limit:
-    values = measured(rule, batch, np.arange(len(batch)))
-    return Limit(
-        constraint=rule.constraint,
-        ok=rule.ok(values),
-        shortfall=rule.shortfall(values),
-        unit=rule.unit,
-        rule=rule,
-    )
+    def judge(active: Indices) -> Judged:
+        values = measured(rule, batch, active)
+        return rule.ok(values), rule.shortfall(values)
+
+    return Limit(constraint=rule.constraint, judge=judge, unit=rule.unit, rule=rule)
 
 
 def _never(constraint: str, is_bad: NDArray[np.bool_]) -> Limit:
     """A limit that no amount opens."""
-    return Limit(
-        constraint=constraint, ok=~is_bad, shortfall=np.where(is_bad, np.inf, 0.0), unit=""
-    )
+    return Limit(constraint=constraint, judge=lambda active: _hopeless(~is_bad[active]))
 
 
-def skin_angle_deg(batch: AxisBatch) -> FloatArray:
-    """Angle between the needle and the inward skin normal, 0..180 degrees, shape (n,)."""
-    cosine = -np.einsum("ij,ij->i", batch.direction_lps, batch.normal_lps)
+def _hopeless(ok: NDArray[np.bool_]) -> Judged:
+    return ok, np.where(ok, 0.0, np.inf)
+
+
+def skin_angle_deg(batch: AxisBatch, active: Indices) -> FloatArray:
+    """Angle between the needle and the inward skin normal, 0..180 degrees, shape (m,)."""
+    cosine = -np.einsum("ij,ij->i", batch.direction_lps[active], batch.normal_lps[active])
     return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def approach_excess_deg(batch: AxisBatch, protocol: Protocol) -> FloatArray:
-    """How far (degrees) each candidate lies outside the allowed cone; inf from the wrong side."""
-    excess = np.zeros(len(batch))
-    for allowed, value in _angle_ranges(batch, protocol):
+def approach_excess_deg(batch: AxisBatch, protocol: Protocol, active: Indices) -> FloatArray:
+    """How far (degrees) paths lie outside the allowed cone; inf from the wrong side; (m,)."""
+    excess = np.zeros(active.size)
+    for allowed, value in _angle_ranges(batch, protocol, active):
         excess = np.maximum(excess, np.maximum(allowed[0] - value, value - allowed[2]))
-    to_front = -batch.direction_lps[:, 1]
-    if protocol.approach_side == "posterior":
-        excess = np.where(to_front > 0.0, excess, np.inf)
-    elif protocol.approach_side == "anterior":
-        excess = np.where(to_front < 0.0, excess, np.inf)
+    if protocol.approach_side in ("posterior", "anterior"):
+        to_front = -batch.direction_lps[active, 1]
+        is_kept = to_front > 0.0 if protocol.approach_side == "posterior" else to_front < 0.0
+        excess = np.where(is_kept, excess, np.inf)
     return excess
 
 
-def approach_deviation_deg(batch: AxisBatch, protocol: Protocol) -> FloatArray | None:
-    """Angle to the preferred approach, degrees; None where the procedure has none."""
+def approach_deviation_deg(
+    batch: AxisBatch, protocol: Protocol, active: Indices
+) -> FloatArray | None:
+    """Angle to the preferred approach, degrees, (m,); None where the procedure has none."""
     squared = None
-    for allowed, value in _angle_ranges(batch, protocol):
+    for allowed, value in _angle_ranges(batch, protocol, active):
         term = (value - allowed[1]) ** 2
         squared = term if squared is None else squared + term
     return None if squared is None else np.asarray(np.sqrt(squared))
 
 
 def _angle_ranges(
-    batch: AxisBatch, protocol: Protocol
+    batch: AxisBatch, protocol: Protocol, active: Indices
 ) -> list[tuple[tuple[float, float, float], FloatArray]]:
     """(min, preferred, max) and the candidates' angles, for each angle that is limited."""
     if protocol.axial_deg is None and protocol.craniocaudal_deg is None:
         return []
-    angles = needle_angles_deg(batch.entry_lps_mm, batch.tip_lps_mm)
+    angles = needle_angles_deg(batch.entry_lps_mm[active], batch.tip_lps_mm[active])
     limited = (
         (protocol.axial_deg, np.abs(angles.axial_deg)),
         (protocol.craniocaudal_deg, angles.craniocaudal_deg),
@@ -135,50 +148,55 @@ def _angle_ranges(
 
 def _length(batch: AxisBatch, protocol: Protocol, needle: Needle) -> Limit:
     longest = needle.length_mm - protocol.length_reserve.value
-    too_long = batch.length_mm - longest
-    too_short = protocol.min_length.value - batch.length_mm
-    return Limit(
-        constraint="length",
-        ok=(batch.length_mm <= longest) & (batch.length_mm >= protocol.min_length.value),
-        shortfall=np.maximum(np.maximum(too_long, 0.0), np.where(too_short > 0, np.inf, 0.0)),
-        unit="mm",
-    )
+    shortest = protocol.min_length.value
+
+    def judge(active: Indices) -> Judged:
+        length = batch.length_mm[active]
+        ok = (length <= longest) & (length >= shortest)
+        too_short = np.where(length < shortest, np.inf, 0.0)
+        return ok, np.maximum(np.maximum(length - longest, 0.0), too_short)
+
+    return Limit(constraint="length", judge=judge, unit="mm")
 
 
 def _approach(batch: AxisBatch, protocol: Protocol) -> Limit:
-    excess = approach_excess_deg(batch, protocol)
-    return Limit(
-        constraint="approach",
-        ok=excess <= 0.0,
-        shortfall=np.maximum(excess, 0.0),
-        unit="degrees",
-    )
+    def judge(active: Indices) -> Judged:
+        excess = approach_excess_deg(batch, protocol, active)
+        return excess <= 0.0, np.maximum(excess, 0.0)
+
+    return Limit(constraint="approach", judge=judge, unit="degrees")
 
 
 def _skin_angle(batch: AxisBatch, protocol: Protocol) -> Limit:
-    angle = skin_angle_deg(batch)
     largest = protocol.max_skin_angle.value
-    return Limit(
-        constraint="skin_angle",
-        ok=angle <= largest,
-        shortfall=np.maximum(angle - largest, 0.0),
-        unit="degrees",
-    )
+
+    def judge(active: Indices) -> Judged:
+        angle = skin_angle_deg(batch, active)
+        return angle <= largest, np.maximum(angle - largest, 0.0)
+
+    return Limit(constraint="skin_angle", judge=judge, unit="degrees")
 
 
 def _bore(batch: AxisBatch, needle: Needle, bore: Bore) -> Limit:
-    room = bore_room_mm(bore, batch.entry_lps_mm, np.asarray(batch.tip_lps_mm), needle.length_mm)
-    return Limit(constraint=BORE, ok=room >= 0.0, shortfall=np.maximum(-room, 0.0), unit="mm")
+    def judge(active: Indices) -> Judged:
+        tips = np.asarray(batch.tip_lps_mm[active])
+        room = bore_room_mm(bore, batch.entry_lps_mm[active], tips, needle.length_mm)
+        return room >= 0.0, np.maximum(-room, 0.0)
+
+    return Limit(constraint=BORE, judge=judge, unit="mm")
 
 
 def _table(
     batch: AxisBatch, needle: Needle, down_lps: FloatArray, skin: NDArray[np.bool_]
 ) -> Limit:
     """Skin that lies on the table, and needles whose hub would have to be below it."""
-    facing = batch.normal_lps @ down_lps
     depth = batch.entry_lps_mm @ down_lps
     table = depth[skin].max() if skin.any() else np.inf
-    hub = np.maximum(needle.length_mm - batch.length_mm, 0.0) + HANDLE_MM
-    hub_depth = depth - hub * (batch.direction_lps @ down_lps)
-    ok = (facing <= TABLE_FACING_COSINE) & (hub_depth <= table)
-    return Limit(constraint="table_side", ok=ok, shortfall=np.where(ok, 0.0, np.inf), unit="")
+
+    def judge(active: Indices) -> Judged:
+        facing = batch.normal_lps[active] @ down_lps
+        hub = np.maximum(needle.length_mm - batch.length_mm[active], 0.0) + HANDLE_MM
+        hub_depth = depth[active] - hub * (batch.direction_lps[active] @ down_lps)
+        return _hopeless((facing <= TABLE_FACING_COSINE) & (hub_depth <= table))
+
+    return Limit(constraint="table_side", judge=judge)

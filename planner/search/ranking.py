@@ -23,8 +23,7 @@ def survivor_cost_terms(
     context: DetailContext, batch: AxisBatch, found: Evaluation
 ) -> dict[str, FloatArray]:
     """Cost terms of the feasible candidates; clearance from certified lower bounds."""
-    terms = axis_cost_terms(batch, context.protocol, context.needle)
-    terms = {name: values[found.survivors] for name, values in terms.items()}
+    terms = axis_cost_terms(batch, context.protocol, context.needle, found.survivors)
     terms["clearance"] = found.clearance_cost
     artefact = context.physics.artefact_cost(
         batch.direction_lps[found.survivors], context.target.tolerance_mm
@@ -106,10 +105,8 @@ def _expected_severity(
     obstacles = context.obstacles.obstacles
     widest = max((obstacle.reach_mm for obstacle in obstacles), default=0.0) + radius
     faces = context.cut_faces
-    to_face = np.minimum(
-        faces.room_mm(entries, every_face=True), faces.room_mm(ends, every_face=True)
-    )
-    is_seen = (faces.room_of_paths_mm(entries, ends) >= widest) & (to_face >= radius)
+    to_cut, to_face = faces.rooms_mm(entries, ends)
+    is_seen = (to_cut >= widest) & (to_face >= radius)
     severity[~is_seen] = 2
     for obstacle in obstacles:
         severity[~covered(entries, ends, obstacle, radius)] = 2

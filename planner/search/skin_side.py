@@ -10,7 +10,7 @@ from planner.geometry.frames import FloatArray
 from planner.model import Finding, StructureRole, StructureSet
 from planner.progress import ProgressCallback
 from planner.safety import FieldCache
-from planner.search.batch import AxisBatch, axis_batch, coherent_order, joined
+from planner.search.batch import AxisBatch, axis_batch, coherent_order
 from planner.search.options import SearchOptions
 from planner.skin import SkinEntries, find_body, imaged_around, skin_entries
 
@@ -83,22 +83,17 @@ class SkinSide:
         near = [np.flatnonzero(_within(skin.entry_lps_mm, tip, reach_mm)) for tip in tips_lps_mm]
         every = max(1, -(-sum(n.size for n in near) // most)) if len(near) > 1 else 1
         near = [n[::every] for n in near]
-        batches = []
-        for tip, at in zip(tips_lps_mm, near, strict=True):
-            everything = slice(None) if at.size == len(skin) else at
-            batches.append(
-                axis_batch(
-                    skin.entry_lps_mm[everything],
-                    skin.outward_normal_lps[everything],
-                    self._skin_axes_mm[everything],
-                    tip,
-                    throw_mm,
-                    self._volume.grid,
-                )
-            )
         place = np.concatenate(near)
+        batch = axis_batch(
+            skin.entry_lps_mm[place],
+            skin.outward_normal_lps[place],
+            self._skin_axes_mm[place],
+            np.repeat(tips_lps_mm, [n.size for n in near], axis=0),
+            throw_mm,
+            self._volume.grid,
+        )
         forbidden = None if self._forbidden is None else self._forbidden[place]
-        return joined(batches), forbidden, skin.is_image_end[place]
+        return batch, forbidden, skin.is_image_end[place]
 
     def nearest_mm(self, point_lps_mm: FloatArray) -> float | None:
         """From a point to the nearest skin in view; None without any."""
