@@ -30,26 +30,53 @@ def drawn_shift_mm(
     if not seen.any():
         return found[0]
     far = [min(float(b[seen].max()), MAX_REACH_MM) for b in (zones.readout_mm, zones.slice_mm)]
-    for readout_axis in _readout_axes(model, grid):
-        largest: list[float] = []
-        t, u = np.meshgrid(_places(far[0]), _places(far[1]), indexing="ij")
-        places = point + t[..., None] * readout_axis + u[..., None] * model.slice_axis_lps
-        readout, through, is_void = _bounds(places.reshape(-1, 3), zones, grid)
-        # a sample stands for every place within half a step of it
-        nearest = [np.maximum(np.abs(x.ravel()) - _half_step_mm(x), 0.0) for x in (t, u)]
-        may_be = ~is_void & (nearest[0] <= readout) & (nearest[1] <= through)
-        for place, bound, half in ((t, readout, _half_step_mm(t)), (u, through, _half_step_mm(u))):
-            farthest = np.minimum(np.abs(place.ravel()) + half, bound)[may_be]
-            largest.append(float(farthest.max(initial=0.0)))
-        found.append((largest[0], largest[1]))
+    if model.readout_axis_lps is None:
+        found.append(_from_every_side(point, zones, grid, sum(far)))
+    else:
+        axes = (model.readout_axis_lps, model.slice_axis_lps)
+        found.append(_from_the_plane(point, zones, grid, axes, far))
     return max(f[0] for f in found), max(f[1] for f in found)
 
 
-def _readout_axes(model: ShiftModel, grid: Grid) -> list[FloatArray]:
-    """The readout axis, or for a readout without a single one every axis of the grid."""
-    if model.readout_axis_lps is not None:
-        return [model.readout_axis_lps]
-    return [np.array(axis) for axis in grid.axes_lps_from_kji.T]
+def _from_the_plane(
+    point: FloatArray,
+    zones: MetalZones,
+    grid: Grid,
+    axes_lps: tuple[FloatArray, FloatArray],
+    far_mm: list[float],
+) -> tuple[float, float]:
+    """From places in the plane of readout and slice axis."""
+    t, u = np.meshgrid(_places(far_mm[0]), _places(far_mm[1]), indexing="ij")
+    places = point + t[..., None] * axes_lps[0] + u[..., None] * axes_lps[1]
+    readout, through, is_void = _bounds(places.reshape(-1, 3), zones, grid)
+    # a sample stands for every place within half a step of it
+    nearest = [np.maximum(np.abs(x.ravel()) - _half_step_mm(x), 0.0) for x in (t, u)]
+    may_be = ~is_void & (nearest[0] <= readout) & (nearest[1] <= through)
+    largest: list[float] = []
+    for place, bound, half in ((t, readout, _half_step_mm(t)), (u, through, _half_step_mm(u))):
+        farthest = np.minimum(np.abs(place.ravel()) + half, bound)[may_be]
+        largest.append(float(farthest.max(initial=0.0)))
+    return largest[0], largest[1]
+
+
+def _from_every_side(
+    point: FloatArray, zones: MetalZones, grid: Grid, far_mm: float
+) -> tuple[float, float]:
+    """From voxels in every direction: a readout without a single axis shifts to any side."""
+    half_mm = 0.5 * float(np.linalg.norm(grid.spacing_kji_mm))
+    middle = grid.to_kji(point) - zones.start_kji
+    reach = (far_mm + half_mm) / grid.spacing_kji_mm
+    low = np.maximum(np.floor(middle - reach), 0).astype(np.int64)
+    high = np.minimum(np.ceil(middle + reach) + 1, zones.is_void.shape).astype(np.int64)
+    if np.any(high <= low):
+        return 0.0, 0.0
+    part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    places = np.moveaxis(np.indices(tuple(high - low)), 0, -1) + low + zones.start_kji
+    away = np.linalg.norm(grid.to_lps(places) - point, axis=-1)
+    readout, through = zones.readout_mm[part], zones.slice_mm[part]
+    may_be = ~zones.is_void[part] & (away - half_mm <= readout + through)
+    farthest = [np.minimum(away + half_mm, bound)[may_be] for bound in (readout, through)]
+    return float(farthest[0].max(initial=0.0)), float(farthest[1].max(initial=0.0))
 
 
 def _half_step_mm(places_mm: FloatArray) -> float:

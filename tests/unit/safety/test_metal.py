@@ -275,6 +275,22 @@ def test_what_is_drawn_at_a_point_may_come_from_where_the_shift_is_larger(orient
         assert told[0] >= abs(readout) - 0.3 and told[1] >= abs(through) - 0.3
 
 
+def test_a_readout_without_an_axis_shifts_to_any_side():
+    layer = Scene().layer({"rods": "cobalt-chrome"}, is_isotropic_readout=True)
+    zones = layer.zones[0]
+    assert layer.models[0].readout_axis_lps is None
+    walks = MetalWalks(layer)
+    rng = np.random.default_rng(7)
+    seen = np.argwhere(~zones.is_void & (zones.readout_mm > 1.0)) + zones.start_kji
+    assert len(seen)
+    for kji in rng.permutation(seen)[:40]:
+        at = tuple(kji - zones.start_kji)
+        to = rng.normal(size=3)
+        readout = rng.uniform(0.0, 1.0) * zones.readout_mm[at]
+        told = walks.at_mm(layer.grid.to_lps(kji) + readout * to / np.linalg.norm(to))
+        assert told[0] >= readout - 1e-6
+
+
 def test_far_from_metal_the_drawn_place_is_as_uncertain_as_the_true_one(scene):
     layer = scene.layer({"rods": "titanium"})
     told = drawn_shift_mm(np.array([0.0, 48.0, 0.0]), layer.zones[0], layer.models[0], layer.grid)
