@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from planner.errors import FrameMismatchError, OutsideVolumeError, TargetError
+from planner.errors import FrameMismatchError
 from planner.geometry import ImageWarning, Volume
 from planner.geometry.frames import FloatArray
 from planner.geometry.threads import use_threads
 from planner.geometry.walk import BodyWalker
 from planner.model import (
+    Candidates,
     Explanation,
     Needle,
     PlanResult,
@@ -23,6 +24,7 @@ from planner.model import (
     StructureSet,
     Target,
     TargetRegion,
+    Trajectory,
     Verdict,
 )
 from planner.model.mr import MRAcquisition
@@ -47,7 +49,7 @@ from planner.search.mr_physics import MrPhysics, known_acquisitions
 from planner.search.pairs import pairs_of, two_needle_warning
 from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
 from planner.search.skin_side import SkinSide
-from planner.search.target_place import mixed_up_frames
+from planner.search.target_place import check_target, chosen_target
 from planner.search.timing import Stopwatch
 from planner.search.tips import MOST_PAIRS, sampled_tips
 from planner.search.way import Way, way_to
@@ -184,8 +186,10 @@ class PlanningSession:
             If the target lies outside the body.
         """
         progress = progress or self._progress
-        target = self._target(target_lps_mm, region)
-        self._check_target(target)
+        target = chosen_target(
+            target_lps_mm, region, self.volume.grid, self.protocol.tolerance.value
+        )
+        check_target(target, self.body, self.body_source)
         with use_threads(self.options.threads):
             return self._plan(target, progress)
 
@@ -224,36 +228,54 @@ class PlanningSession:
             terms = survivor_cost_terms(context, batch, found)
             trajectories = ranked_trajectories(context, batch, found, terms, self.options)
             progress("ranking", 1.0)
-        pairs = pairs_of(trajectories, way.protocol.two_needles, self.needle)
         explanation: tuple[Explanation, ...] = ()
         if not trajectories:
             with clock.stage("explain"):
                 progress("explaining", 0.0)
-                explanation = explain_nothing_feasible(
-                    Question(
-                        batch=batch,
-                        limits=limits,
-                        traced=traced,
-                        cache=self._cache,
-                        gates=gates,
-                        body_mask=self.body,
-                        needle=self.needle,
-                        protocol=way.protocol,
-                        nearest_skin_mm=self._skin.nearest_mm(target.point_lps_mm),
-                    )
+                question = Question(
+                    batch=batch,
+                    limits=limits,
+                    traced=traced,
+                    cache=self._cache,
+                    gates=gates,
+                    body_mask=self.body,
+                    needle=self.needle,
+                    protocol=way.protocol,
+                    nearest_skin_mm=self._skin.nearest_mm(target.point_lps_mm),
                 )
-                explanation = (*way.explanation, *explanation)
+                explanation = (*way.explanation, *explain_nothing_feasible(question))
                 explanation += self.physics.what_would_free(target)
                 progress("explaining", 1.0)
+        return self._result(
+            target,
+            way,
+            candidates_of(batch, found, total_cost(terms, way.protocol)),
+            trajectories,
+            explanation,
+            known,
+            clock,
+        )
+
+    def _result(
+        self,
+        target: Target,
+        way: Way,
+        candidates: Candidates,
+        trajectories: tuple[Trajectory, ...],
+        explanation: tuple[Explanation, ...],
+        midline_l_mm: float | None,
+        clock: Stopwatch,
+    ) -> PlanResult:
+        pairs = pairs_of(trajectories, way.protocol.two_needles, self.needle)
         return PlanResult(
             volume=self.volume,
             structures=self.structures,
             protocol=way.protocol,
             needle=self.needle,
             target=target,
-            midline_l_mm=known,
+            midline_l_mm=midline_l_mm,
             uses=self._obstacles.uses,
-            candidates=candidates_of(batch, found, total_cost(terms, way.protocol)),
+            candidates=candidates,
             trajectories=trajectories,
             pairs=pairs,
             verdict=trajectories[0].verdict if trajectories else Verdict.FAIL,
@@ -272,47 +294,6 @@ class PlanningSession:
             body_source=self.body_source,
             imaged=self.imaged,
         )
-
-    def _target(self, point_lps_mm: ArrayLike | None, region: TargetRegion | None) -> Target:
-        if (point_lps_mm is None) == (region is None):
-            raise TargetError("a target is a point or a region, one of the two")
-        if region is None:
-            point = np.asarray(point_lps_mm, dtype=np.float64)
-            return Target(point_lps_mm=point, tolerance_mm=self.protocol.tolerance.value)
-        if not region.mask.grid.is_close(self.volume.grid):
-            raise FrameMismatchError(
-                "the target region is not on the image's grid", seen=region.mask.grid.shape_kji
-            )
-        return Target(
-            point_lps_mm=region.centre_lps_mm,
-            tolerance_mm=self.protocol.tolerance.value,
-            name=region.name,
-            region=region,
-        )
-
-    def _check_target(self, target: Target) -> None:
-        point = target.point_lps_mm
-        place = ", ".join(f"{x:.1f}" for x in point)
-        if not bool(self.volume.grid.contains(point)):
-            corners = self.volume.grid.corners_lps_mm()
-            raise OutsideVolumeError(
-                "the target lies outside the image",
-                seen=f"LPS ({place}) mm",
-                needed="L {:.0f}..{:.0f}, P {:.0f}..{:.0f}, S {:.0f}..{:.0f} mm".format(
-                    *np.stack([corners.min(0), corners.max(0)], axis=1).ravel()
-                ),
-                fix=f"{mixed_up_frames(point, self.body)}.",
-            )
-        if not bool(self.body.contains(point)):
-            is_given = self.body_source != "automatic"
-            how = f"given as {self.body_source}" if is_given else "found in the image"
-            give = "" if is_given else " Or give the body as a structure (--role NAME=body)."
-            raise TargetError(
-                "the target lies in the air, outside the body",
-                seen=f"LPS ({place}) mm",
-                needed=f"a point inside the body ({how})",
-                fix=f"{mixed_up_frames(point, self.body)}.{give}",
-            )
 
     @property
     def _reach_mm(self) -> float:

@@ -1,12 +1,77 @@
-"""Whether a target is where it was meant to be: mixed-up LPS and RAS are the usual mistake."""
+"""The target asked for, and whether it is where it was meant to be.
+
+Mixed-up LPS and RAS are the usual mistake.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from planner.geometry import Mask
+from planner.errors import FrameMismatchError, OutsideVolumeError, TargetError
+from planner.geometry import Grid, Mask
 from planner.geometry.frames import FloatArray, lps_from_ras
-from planner.model import Structure
+from planner.model import Structure, Target, TargetRegion
+
+
+def chosen_target(
+    point_lps_mm: ArrayLike | None, region: TargetRegion | None, grid: Grid, tolerance_mm: float
+) -> Target:
+    """The target from a point or from a region on the image's grid.
+
+    Raises
+    ------
+    TargetError
+        If both or neither is given.
+    FrameMismatchError
+        If the region is on another grid.
+    """
+    if (point_lps_mm is None) == (region is None):
+        raise TargetError("a target is a point or a region, one of the two")
+    if region is None:
+        point = np.asarray(point_lps_mm, dtype=np.float64)
+        return Target(point_lps_mm=point, tolerance_mm=tolerance_mm)
+    if not region.mask.grid.is_close(grid):
+        raise FrameMismatchError(
+            "the target region is not on the image's grid", seen=region.mask.grid.shape_kji
+        )
+    return Target(
+        point_lps_mm=region.centre_lps_mm,
+        tolerance_mm=tolerance_mm,
+        name=region.name,
+        region=region,
+    )
+
+
+def check_target(target: Target, body: Mask, body_source: str) -> None:
+    """Whether the target lies in the image and in the body.
+
+    Raises
+    ------
+    OutsideVolumeError, TargetError
+    """
+    point = target.point_lps_mm
+    place = ", ".join(f"{x:.1f}" for x in point)
+    if not bool(body.grid.contains(point)):
+        corners = body.grid.corners_lps_mm()
+        raise OutsideVolumeError(
+            "the target lies outside the image",
+            seen=f"LPS ({place}) mm",
+            needed="L {:.0f}..{:.0f}, P {:.0f}..{:.0f}, S {:.0f}..{:.0f} mm".format(
+                *np.stack([corners.min(0), corners.max(0)], axis=1).ravel()
+            ),
+            fix=f"{mixed_up_frames(point, body)}.",
+        )
+    if not bool(body.contains(point)):
+        is_given = body_source != "automatic"
+        how = f"given as {body_source}" if is_given else "found in the image"
+        give = "" if is_given else " Or give the body as a structure (--role NAME=body)."
+        raise TargetError(
+            "the target lies in the air, outside the body",
+            seen=f"LPS ({place}) mm",
+            needed=f"a point inside the body ({how})",
+            fix=f"{mixed_up_frames(point, body)}.{give}",
+        )
 
 
 def mixed_up_frames(
