@@ -69,7 +69,8 @@ def cover_contours(
     Returns
     -------
     MaskTransfer
-        No point of a slab or line lies in a voxel that is not set. ``grown_mm`` is a bound
+        No point of a slab or line lies in a voxel that is not set, but for the last
+        ``2 * ON_PLANE_MM`` of a stack along the slices. ``grown_mm`` is a bound
         for the other direction: how far a set voxel may reach from the slabs.
 
     Raises

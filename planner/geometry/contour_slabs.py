@@ -33,8 +33,12 @@ MAX_FILLED_PLANES = 3
 MAX_DIRECTIONS = 12
 """More directions of contour planes in one structure make no stacks."""
 
-ON_PLANE_MM, ON_PLANE_SPACING = 0.05, 0.05
-"""A contour within this of an image plane lies on it (mm; part of the slice spacing)."""
+ON_PLANE_MM = 0.05
+"""A contour within this of an image plane lies on it: coordinates are rounded. A slab may end
+so much too early by its plane, and as much again by the step that planes tell."""
+
+TILT_SPACING = 0.05
+"""A contour that leaves its plane by no more than this part of a voxel is parallel to it."""
 
 _MISSING_FROM = 1.5
 """A step from plane to plane of more usual steps than this leaves planes out."""
@@ -211,14 +215,13 @@ def _stack(
 ) -> ContourStack:
     spacing = axes.spacing_kji_mm[0]
     is_parallel = axes is image
-    tolerance = max(ON_PLANE_MM, ON_PLANE_SPACING * spacing) if is_parallel else ON_PLANE_MM
     at = (low + high) / 2
     order = np.argsort(at, kind="stable")
     planes = []
-    for members in np.split(order, np.flatnonzero(np.diff(at[order]) > tolerance) + 1):
+    for members in np.split(order, np.flatnonzero(np.diff(at[order]) > ON_PLANE_MM) + 1):
         middle = float(at[members].mean())
         on_image = np.rint(middle / spacing) * spacing
-        if is_parallel and abs(middle - on_image) <= tolerance:
+        if is_parallel and abs(middle - on_image) <= ON_PLANE_MM:
             middle = float(on_image)
         planes.append(
             ContourPlane(
@@ -240,7 +243,7 @@ def _stack(
 def _axes_of(contour: FloatArray, number: int, image: Grid) -> Grid:
     """The image's grid for a contour along its slices, else unit axes in the contour's plane."""
     spreads = np.ptp(image.to_axes_mm(contour), axis=0)
-    within = spreads <= np.maximum(ON_PLANE_MM, ON_PLANE_SPACING * image.spacing_kji_mm)
+    within = spreads <= np.maximum(ON_PLANE_MM, TILT_SPACING * image.spacing_kji_mm)
     if within[0]:
         return image
     image_axes = image.axes_lps_from_kji

@@ -6,7 +6,7 @@ a voxel fills index -0.5 .. +0.5, a volume -0.5 .. n-0.5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,6 +45,8 @@ class Grid:
     shape_kji: tuple[int, int, int]
     lps_from_kji: FloatArray
     frame: FrameId
+    _spacing_kji_mm: FloatArray = field(init=False, repr=False)
+    _axes_from_lps: FloatArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         shape = tuple(int(n) for n in self.shape_kji)
@@ -54,9 +56,14 @@ class Grid:
             )
         matrix = np.array(self.lps_from_kji, dtype=np.float64)
         _check_affine(matrix)
-        matrix.setflags(write=False)
+        spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+        axes_from_lps = np.linalg.inv(matrix[:3, :3]) * spacing[:, None]
+        for array in (matrix, spacing, axes_from_lps):
+            array.setflags(write=False)
         object.__setattr__(self, "shape_kji", shape)
         object.__setattr__(self, "lps_from_kji", matrix)
+        object.__setattr__(self, "_spacing_kji_mm", spacing)
+        object.__setattr__(self, "_axes_from_lps", axes_from_lps)
 
     @classmethod
     def from_axes(
@@ -83,7 +90,7 @@ class Grid:
     @property
     def spacing_kji_mm(self) -> FloatArray:
         """Voxel edge lengths along k, j, i in mm, shape (3,)."""
-        return np.asarray(np.linalg.norm(self.lps_from_kji[:3, :3], axis=0))
+        return self._spacing_kji_mm
 
     @property
     def axes_lps_from_kji(self) -> FloatArray:
@@ -108,7 +115,8 @@ class Grid:
     def to_lps(self, points_kji: ArrayLike) -> FloatArray:
         """LPS points in mm, shape (..., 3), from (continuous) indices kji."""
         indices = np.asarray(points_kji, dtype=np.float64)
-        return np.asarray(indices @ self.lps_from_kji[:3, :3].T + self.lps_from_kji[:3, 3])
+        turned = np.einsum("...j,kj->...k", indices, self.lps_from_kji[:3, :3])
+        return np.asarray(turned + self.lps_from_kji[:3, 3])
 
     def to_kji(self, points_lps_mm: ArrayLike) -> FloatArray:
         """Continuous indices kji, shape (..., 3), from LPS points in mm."""
@@ -121,9 +129,8 @@ class Grid:
         voxels become axis-aligned boxes.
         """
         offset = np.asarray(points_lps_mm, dtype=np.float64) - self.lps_from_kji[:3, 3]
-        axes_from_lps = np.linalg.inv(self.lps_from_kji[:3, :3]) * self.spacing_kji_mm[:, None]
         # not by BLAS: its threads would wait for each other over three columns
-        return np.asarray(np.einsum("...j,kj->...k", offset, axes_from_lps))
+        return np.asarray(np.einsum("...j,kj->...k", offset, self._axes_from_lps))
 
     def contains(self, points_lps_mm: ArrayLike, *, inset_mm: float = 0.0) -> np.ndarray:
         """Whether points lie in the volume, at least ``inset_mm`` from its faces.

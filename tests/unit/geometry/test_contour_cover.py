@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from planner.errors import MaskError
 from planner.geometry import Grid
 from planner.geometry.contour_cover import SlabStack, contours_at_centres, cover_contours
-from planner.geometry.contour_slabs import slabs_of, stacks_of, usual_step_mm
+from planner.geometry.contour_slabs import ON_PLANE_MM, slabs_of, stacks_of, usual_step_mm
 from tests.meshes import oblique_grid
 from tests.unit.geometry.test_polygon_cover import crossings
 
@@ -67,6 +67,7 @@ class TestSlabs:
         step=st.floats(0.8, 5.0),
         seed=st.integers(0, 999),
     )
+    @example(corners=[(0.0, 0.0), (0.0, 2.0), (1.0, 1.0)], offset=0.0, step=2.25, seed=0)
     @settings(max_examples=15, deadline=None)
     def test_no_point_of_a_slab_is_lost(self, kind, corners, offset, step, seed):
         axes = turned_axes(kind)
@@ -77,7 +78,8 @@ class TestSlabs:
         ]
         found = cover(contours)
         rng = np.random.default_rng(seed)
-        n = rng.uniform(levels[0] - step / 2, levels[-1] + step / 2, 4000)
+        ends = step / 2 - 2 * ON_PLANE_MM
+        n = rng.uniform(levels[0] - ends, levels[-1] + ends, 4000)
         at = rng.uniform(-11, 11, (4000, 2))
         inside = crossings(vu, at)
         points = GRID.centre_lps_mm + np.column_stack([n, at])[inside] @ axes.T
