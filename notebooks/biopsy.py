@@ -102,7 +102,7 @@ for finding in best.findings:
 
 # %%
 patient = ScenePatient(pedicle_width_factor=0.4)
-scene = trunk_scene("lumbar", patient, SceneScan(coarser=1.8))
+scene = trunk_scene("lumbar", patient, SceneScan(coarser=2.0))
 series, masks = write_scene(out / "narrow", scene, patient_position="HFP")
 narrow_volume = planner.load_volume(series)
 narrow_structures = planner.load_structures(masks, like=narrow_volume)
@@ -118,17 +118,6 @@ print(narrow.verdict.upper(), "- paths:", len(narrow.trajectories))
 for explanation in narrow.explanation[:3]:
     print("-", explanation.message)
 assert narrow.explanation[0].code == "pedicle_too_narrow"
-
-# %% [markdown]
-# In the pedicle of section 1 there is room for a thicker needle too. The bone to leave on each side
-# stays the same, so fewer entries are left:
-
-# %%
-thick = planner.plan(volume, lesion, procedure, structures, "11G-125", top=1, entry_spacing_mm=3.0)
-for plan in (result, thick):
-    walls = [f.measured for t in plan.trajectories[:1] for f in t.findings if f.constraint == "pedicle_wall"]
-    n_feasible = int(plan.candidates.feasible.sum())
-    print(f"{plan.needle.name}: {plan.verdict}, {n_feasible} feasible entries, bone left on path 1: {walls} mm")
 
 # %% [markdown]
 # ## 4. A disc
@@ -152,7 +141,7 @@ for picture in path_pictures(aspiration, top=1):
 # %%
 low = find_region("disc:L5-S1", structures)
 print({key: round(value, 1) for key, value in low.measures.items()})
-crest = planner.plan(volume, None, "disc_biopsy", structures, region=low, entry_spacing_mm=8.0)
+crest = planner.plan(volume, None, "disc_biopsy", structures, region=low, entry_spacing_mm=12.0)
 print(crest.verdict.upper(), "- paths:", len(crest.trajectories))
 for explanation in crest.explanation[:5]:
     print("-", explanation.message)

@@ -126,7 +126,15 @@ for clearance in sorted(best.clearances, key=lambda c: c.clearance_mm - c.requir
 # %%
 foramen = find_region("foramen:L4-L5:left", structures)
 print(foramen.words, dict(foramen.measures))
-epidural = planner.plan(volume, None, "transforaminal_epidural", structures, region=foramen, top=3)
+epidural = planner.plan(
+    volume,
+    None,
+    "transforaminal_epidural",
+    structures,
+    region=foramen,
+    top=3,
+    entry_spacing_mm=3.0,
+)
 print(summary_text(epidural))
 for picture in path_pictures(epidural, top=1):
     display(Image(data=picture.content, width=900))

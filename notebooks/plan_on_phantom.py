@@ -148,13 +148,7 @@ for explanation in impossible.explanation:
     print("-", explanation.message)
 
 # %% [markdown]
-# The same target with the procedure that is meant for it:
-
-# %%
-biopsy = planner.plan(
-    volume, targets["vertebra_L5_lesion"], "vertebral_biopsy_transpedicular", structures, top=1
-)
-print(biopsy.verdict, "-", biopsy.trajectories[0].words)
+# The same lesion with the procedure that is meant for it, through the pedicle: see `biopsy.py`.
 
 # %% [markdown]
 # ## 8. One path, checked by hand

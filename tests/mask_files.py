@@ -9,12 +9,15 @@ import nrrd
 import numpy as np
 import SimpleITK
 import slicerio
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from planner.geometry import Grid, Volume
 from planner.model import StructureSet
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha")
+"""Kinds of file that `write_mask` writes."""
 
 
 def image_on(grid: Grid) -> Volume:
@@ -95,6 +98,26 @@ def write_metaimage(path: Path, labels: NDArray[np.generic], grid: Grid) -> Path
     image.SetDirection(grid.axes_lps_from_kji[:, ::-1].ravel().tolist())
     SimpleITK.WriteImage(image, str(path))
     return path
+
+
+def write_mask(path: Path, labels: NDArray[np.generic], grid: Grid) -> Path:
+    """The kind that the suffix names."""
+    if path.name.endswith((".nii", ".nii.gz")):
+        return write_nifti(path, labels, grid)
+    if path.name.endswith(".mha"):
+        return write_metaimage(path, labels, grid)
+    return write_nrrd(path, labels, nrrd_header(grid))
+
+
+def moved_grid(grid: Grid, by_lps_mm: ArrayLike) -> Grid:
+    """The same grid somewhere else."""
+    return Grid.from_axes(
+        grid.shape_kji,
+        grid.spacing_kji_mm,
+        grid.origin_lps_mm + np.asarray(by_lps_mm),
+        grid.axes_lps_from_kji,
+        grid.frame,
+    )
 
 
 def reading_notes(structures: StructureSet) -> tuple[str, ...]:

@@ -19,9 +19,13 @@ class Cylinder:
     centre_lp_mm: tuple[float, float] = (0.0, 0.0)
     half_axes_mm: tuple[float, float] = (150.0, 95.0)
 
+    def _scaled(self, points_lps_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets from the axis as shares of the half axes."""
+        (left, back), (a, b) = self.centre_lp_mm, self.half_axes_mm
+        return (points_lps_mm[..., 0] - left) / a, (points_lps_mm[..., 1] - back) / b
+
     def radius(self, points_lps_mm: np.ndarray) -> np.ndarray:
-        offset = points_lps_mm[..., :2] - self.centre_lp_mm
-        return np.linalg.norm(offset / self.half_axes_mm, axis=-1)
+        return np.hypot(*self._scaled(points_lps_mm))
 
     def gradient(self, points_lps_mm: np.ndarray) -> np.ndarray:
         scaled = (points_lps_mm[..., :2] - self.centre_lp_mm) / np.square(self.half_axes_mm)
@@ -29,8 +33,10 @@ class Cylinder:
 
     def distance_mm(self, points_lps_mm: np.ndarray) -> np.ndarray:
         """Signed distance, first order near the surface; negative inside."""
-        slope = np.linalg.norm(self.gradient(points_lps_mm), axis=-1)
-        return (self.radius(points_lps_mm) - 1.0) / np.maximum(slope, 1e-6)
+        (x, y), (a, b) = self._scaled(points_lps_mm), self.half_axes_mm
+        radius = np.hypot(x, y)
+        slope = np.hypot(x / a, y / b) / np.maximum(radius, 1e-9)
+        return (radius - 1.0) / np.maximum(slope, 1e-6)
 
     def normal(self, points_lps_mm: np.ndarray) -> np.ndarray:
         gradient = self.gradient(points_lps_mm)
@@ -62,8 +68,8 @@ def trunk_grid(
 
 
 def points_of(grid: Grid) -> np.ndarray:
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape_kji), indexing="ij"), axis=-1)
-    return grid.to_lps(index)
+    index = np.moveaxis(np.indices(grid.shape_kji, dtype=np.float64), 0, -1)
+    return grid.to_lps(np.ascontiguousarray(index))
 
 
 def cover(body: Cylinder, points_lps_mm: np.ndarray, width_mm: float) -> np.ndarray:

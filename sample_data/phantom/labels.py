@@ -27,6 +27,9 @@ _LAYER_OF = {
     "spinal_cord": 3,
 }
 
+_VOXELS_AT_ONCE = 30_000
+"""Small slices are painted together: each part of the anatomy is a call of its own."""
+
 
 def layer_of(structure: str) -> int:
     """Layer index: 0 body, 1 anatomy (no overlaps), 2 canal and lesions, 3 metal and cord."""
@@ -54,14 +57,17 @@ class LabelMaps:
 
 
 def rasterise(anatomy: Anatomy, grid: PhantomGrid) -> LabelMaps:
-    """Labels by voxel centre, slice by slice."""
+    """Labels by voxel centre, some slices at a time."""
     values = {name: n + 1 for n, name in enumerate(anatomy.structure_names)}
     n_layers = 1 + max(layer_of(name) for name in values)
     layers = np.zeros((n_layers, *grid.shape_kji), np.uint8)
     tissue = np.zeros(grid.shape_kji, np.uint8)
-    for k in range(grid.shape_kji[0]):
-        plane = SlicePlane(anatomy, grid, float(k))
-        plane.paint(tissue[k], layers[:, k], values)
+    n_slices, n_rows, n_columns = grid.shape_kji
+    step = max(1, _VOXELS_AT_ONCE // (n_rows * n_columns))
+    for first in range(0, n_slices, step):
+        k = np.arange(first, min(first + step, n_slices), dtype=float)
+        chosen = slice(first, first + len(k))
+        SlicePlane(anatomy, grid, k).paint(tissue[chosen], layers[:, chosen], values)
     return LabelMaps(
         grid=grid,
         layers=layers,
@@ -90,21 +96,31 @@ def redrawn(maps: LabelMaps, masks: Mapping[str, np.ndarray]) -> LabelMaps:
 
 
 class SlicePlane:
-    """Anatomy coordinates of one (possibly fractional) slice of a grid, painted part by part."""
+    """Anatomy coordinates of a (possibly fractional) slice of a grid, painted part by part.
 
-    def __init__(self, anatomy: Anatomy, grid: PhantomGrid, k: float, dtype=np.float64) -> None:
+    With several ``k``, shape (n,), of so many slices: all arrays then are [k, j, i].
+    """
+
+    def __init__(
+        self, anatomy: Anatomy, grid: PhantomGrid, k: float | np.ndarray, dtype=np.float64
+    ) -> None:
         rows, columns = np.arange(grid.shape_kji[1]), np.arange(grid.shape_kji[2])
         affine, parameters = grid.lps_from_kji, anatomy.parameters
-        start = affine[:3, 3] + affine[:3, 0] * k
+        slices = np.asarray(k, float)[..., None, None]
         self.parts = anatomy.parts
-        # (3, j, 1) + (3, 1, i): broadcast sum, so one plane costs three arrays
-        lps = (
-            start[:, None, None]
-            + affine[:3, 1, None, None] * rows[:, None]
-            + affine[:3, 2, None, None] * columns
+        # one axis at a time, and a broadcast sum: three arrays of the size of the slices
+        self.xyz_mm = np.stack(
+            [
+                ((offset + along_k * slices + along_j * rows[:, None] + along_i * columns) - origin)
+                / parameters.scale
+                for (along_k, along_j, along_i, offset), origin in zip(
+                    affine[:3], parameters.origin_lps_mm, strict=True
+                )
+            ]
+        ).astype(dtype)
+        self._low_mm, self._high_mm = (
+            f(self.xyz_mm, axis=tuple(range(1, self.xyz_mm.ndim))) for f in (np.min, np.max)
         )
-        origin = np.asarray(parameters.origin_lps_mm)[:, None, None]
-        self.xyz_mm = ((lps - origin) / parameters.scale).astype(dtype)
 
     def paint(
         self,
@@ -112,7 +128,7 @@ class SlicePlane:
         layers: np.ndarray | None = None,
         values: dict[str, int] | None = None,
     ) -> None:
-        """Write every part into a tissue plane (j, i) and, when given, the label planes."""
+        """Write every part into the tissues (j, i) and, when given, the label layers."""
         for part in self.parts:
             window = self._window(part)
             if window is None:
@@ -130,15 +146,20 @@ class SlicePlane:
                 else:
                     layers[layer_of(paint.structure)][window][inside] = values[paint.structure]
 
-    def _window(self, part: Part):
-        """Smallest index box of the plane that can meet the part, or None."""
+    def _window(self, part: Part) -> tuple[slice, ...] | None:
+        """Smallest index box that can meet the part, or None."""
+        if np.any(self._low_mm > part.high_mm) or np.any(self._high_mm < part.low_mm):
+            return None
         inside = np.ones(self.xyz_mm.shape[1:], bool)
         for axis, low, high in zip(self.xyz_mm, part.low_mm, part.high_mm, strict=True):
             inside &= (axis >= low) & (axis <= high)
-        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        if rows.size == 0:
-            return None
-        return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        box = []
+        for n in range(inside.ndim):
+            met = np.flatnonzero(inside.any(axis=tuple(m for m in range(inside.ndim) if m != n)))
+            if met.size == 0:
+                return None
+            box.append(slice(met[0], met[-1] + 1))
+        return tuple(box)
 
 
 def bone_names() -> tuple[str, ...]:

@@ -1,16 +1,28 @@
-"""The command line as a user runs it: a process, its exit code, stdout and stderr."""
+"""The command line as a user runs it: its exit code, stdout and stderr.
+
+`run_cli` starts a process. `call_cli` and the fixture ``cli`` run the same command line in the
+process of the tests, with its own file descriptors 1 and 2, folder and environment: a second
+sooner, which counts where there are many. Every command is started as a process somewhere.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+from unittest import mock
 
 import numpy as np
 import pytest
+
+from planner.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 300.0
@@ -35,14 +47,18 @@ class Ran:
 Cli = Callable[..., Ran]
 
 
-def run_cli(folder: Path, *arguments: object, env: dict[str, str] | None = None) -> Ran:
-    """Runs ``python -m planner ARGUMENTS`` in a folder."""
+def _environment(more: dict[str, str] | None) -> dict[str, str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     environment.pop("NEEDLE_PLANNER_DEBUG", None)
+    return {**environment, **(more or {})}
+
+
+def run_cli(folder: Path, *arguments: object, env: dict[str, str] | None = None) -> Ran:
+    """Runs ``python -m planner ARGUMENTS`` in a folder."""
     done = subprocess.run(
         [sys.executable, "-m", "planner", *(str(a) for a in arguments)],
         cwd=folder,
-        env={**environment, **(env or {})},
+        env=_environment(env),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -52,10 +68,58 @@ def run_cli(folder: Path, *arguments: object, env: dict[str, str] | None = None)
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+def call_cli(folder: Path, *arguments: object, env: dict[str, str] | None = None) -> Ran:
+    """What `run_cli` tells, without the start of a process."""
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        mock.patch.dict(os.environ, _environment(env), clear=True),
+        chdir(folder),
+    ):
+        with lent(1, "stdout", out), lent(2, "stderr", err):
+            code = _code_of([str(a) for a in arguments])
+        return Ran(code, text_in(out), text_in(err))
+
+
+def _code_of(arguments: list[str]) -> int:
+    """The exit code that the interpreter would end with."""
+    try:
+        return main(arguments)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+@contextmanager
+def lent(descriptor: int, name: str, file: BinaryIO) -> Iterator[None]:
+    """Lends a file descriptor and its stream in ``sys`` to a file, for C and C++ code too."""
+    before = getattr(sys, name)
+    before.flush()
+    saved = os.dup(descriptor)
+    os.dup2(file.fileno(), descriptor)
+    errors = "strict" if descriptor == 1 else "backslashreplace"
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors=errors, closefd=False) as stream:
+            setattr(sys, name, stream)
+            yield
+    finally:
+        setattr(sys, name, before)
+        os.dup2(saved, descriptor)
+        os.close(saved)
+
+
+def text_in(file: BinaryIO) -> str:
+    """All that was written into a file."""
+    file.seek(0)
+    return file.read().decode("utf-8")
+
+
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    """Runs a command line in ``tmp_path``."""
-    return lambda *arguments, env=None: run_cli(tmp_path, *arguments, env=env)
+    """Calls a command line in ``tmp_path``."""
+    return lambda *arguments, env=None: call_cli(tmp_path, *arguments, env=env)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, Cli
+from tests.cli.conftest import ROOT, Cli, Scene, call_cli, lent, run_cli, text_in
 
 HEAVY = {"numpy", "scipy", "pydicom", "SimpleITK", "numba", "matplotlib", "vtk", "highdicom"}
 
@@ -22,8 +24,8 @@ def test_help_is_printed_and_lists_the_commands(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("command", ["demo", "inspect", "plan", "verify", "procedures"])
-def test_every_command_has_help(cli: Cli, command: str) -> None:
-    ran = cli(command, "--help")
+def test_every_command_has_help(tmp_path: Path, command: str) -> None:
+    ran = run_cli(tmp_path, command, "--help")
     assert ran.code == 0
     assert f"needle-planner {command}" in ran.stdout
 
@@ -88,8 +90,8 @@ def test_wrong_usage_ends_with_2(cli: Cli, arguments: list[str], says: str) -> N
         assert ran.stdout == ""
 
 
-def test_procedures_are_listed_for_people_and_for_programs(cli: Cli) -> None:
-    text = cli("procedures")
+def test_procedures_are_listed_for_people_and_for_programs(cli: Cli, tmp_path: Path) -> None:
+    text = run_cli(tmp_path, "procedures")
     listed = json.loads(cli("procedures", "--json").stdout)["procedures"]
     assert text.code == 0
     for row in listed:
@@ -121,3 +123,33 @@ def test_an_own_procedure_is_shown_from_its_file(cli: Cli, tmp_path: Path) -> No
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     assert "(mine)" in cli("procedures", "mine.toml").stdout
     assert "mine " in cli("procedures", "--procedure-dir", ".").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["plan", "x", "--procedure", "si_joint_injection"],
+        ["procedures", "si_joint", "--json"],
+        ["procedures", "si_joint_injection"],
+        ["inspect", "noise.nii.gz"],
+        ["inspect", "cut.mha", "--json"],
+    ],
+)
+def test_a_call_tells_what_a_process_tells(scene: Scene, tmp_path: Path, arguments) -> None:
+    """The tests' own way to run a command line against the real one."""
+    (tmp_path / "noise.nii.gz").write_bytes(b"\x89garbage" * 100)
+    (tmp_path / "cut.mha").write_bytes(scene.image.read_bytes()[:3000])
+    assert call_cli(tmp_path, *arguments) == run_cli(tmp_path, *arguments)
+
+
+def test_a_call_reads_what_c_code_writes_and_leaves_all_as_it_was(tmp_path: Path) -> None:
+    before = sys.stderr, Path.cwd(), dict(os.environ)
+    with tempfile.TemporaryFile() as file:
+        with lent(2, "stderr", file):
+            os.write(2, b"from a library\n")
+            sys.stderr.write("from Python\n")
+        assert text_in(file) == "from a library\nfrom Python\n"
+    debug = {"NEEDLE_PLANNER_DEBUG": "1"}
+    assert "Traceback" in call_cli(tmp_path, "procedures", "nothing", env=debug).stderr
+    assert (sys.stderr, Path.cwd(), dict(os.environ)) == before

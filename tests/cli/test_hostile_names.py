@@ -16,6 +16,7 @@ from tests.cli.conftest import (
     TARGET_LPS_MM,
     Cli,
     Scene,
+    call_cli,
     run_cli,
 )
 
@@ -109,11 +110,11 @@ def test_json_on_stdout_is_json_without_raw_escapes(planned, scene: Scene, tmp_p
     verify = ["verify", tmp_path / "plan.json", "--image", scene.image]
     verify += ["--structures", "labels.nrrd", "--label-names", "names.json"]
     verify += ["--structures", scene.masks["body"]]
-    ran = run_cli(top / "inner", *verify, "--json")
+    ran = call_cli(top / "inner", *verify, "--json")
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", ran.stdout)
     failed = [c["claim"] for c in json.loads(ran.stdout)["checks"] if not c["ok"]]
     assert any(NAMES["lesion"] in claim for claim in failed)
-    text = run_cli(top / "inner", *verify).stdout
+    text = call_cli(top / "inner", *verify).stdout
     assert "NOT VERIFIED" in text
     assert not re.search(r"^VERIFIED", text, flags=re.MULTILINE), "a name forged the headline"
 

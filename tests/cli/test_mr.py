@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli, Scene, run_cli
+from tests.cli.conftest import Cli, Scene, call_cli
 
 RODS = """schema = "needle-rods/1"
 [[rods]]
@@ -49,7 +49,7 @@ def planned(scene: Scene, folder: Path):
     arguments = with_rods(
         scene, "--implant", "rods=titanium", *mr_options(), "--bore", "350@0,-10", "--out", "out"
     )
-    return run_cli(folder, *arguments)
+    return call_cli(folder, *arguments)
 
 
 def test_the_plan_holds_what_was_said(planned) -> None:
@@ -71,12 +71,12 @@ def test_the_plan_holds_what_was_said(planned) -> None:
 def test_it_verifies_from_its_files(planned, scene: Scene, folder: Path) -> None:
     masks = [part for file in scene.masks.values() for part in ("--structures", file)]
     arguments = ["verify", "out/plan.json", "--image", scene.image, *masks]
-    done = run_cli(folder, *arguments, "--structures", "rods.toml")
+    done = call_cli(folder, *arguments, "--structures", "rods.toml")
     assert done.code == 0, done.stdout + done.stderr
 
 
 def test_without_mr_values_nothing_passes(scene: Scene, folder: Path) -> None:
-    done = run_cli(folder, *with_rods(scene, "--implant", "rods=titanium"))
+    done = call_cli(folder, *with_rods(scene, "--implant", "rods=titanium"))
     plan = json.loads(done.stdout)
     assert plan["verdict"] == "unknown"
     for path in plan["trajectories"]:
@@ -87,7 +87,7 @@ def test_a_settings_file_says_the_same(planned, scene: Scene, folder: Path) -> N
     values = "\n".join(f'{key} = "{value}"' for key, value in MR.items())
     text = f'bore = "350@0,-10"\n[mr]\n{values}\n[implants]\nrods = "titanium"\n'
     (folder / "plan.toml").write_text(text, encoding="utf-8")
-    done = run_cli(folder, *with_rods(scene, "--config", "plan.toml"))
+    done = call_cli(folder, *with_rods(scene, "--config", "plan.toml"))
     one, other = json.loads(planned.stdout), json.loads(done.stdout)
     for key in ("mr", "implants", "bore", "trajectories", "structures"):
         assert one[key] == other[key]

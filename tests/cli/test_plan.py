@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import TARGET_LPS_MM, Cli, Ran, Scene, run_cli
+from tests.cli.conftest import TARGET_LPS_MM, Cli, Ran, Scene, call_cli, run_cli
 
 FILES = ["plan.json", "plan.mrk.json", "report.html", "report.md"]
 CHANGING = ("created_utc", "search", "options")
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def planned(scene: Scene, folder: Path) -> Ran:
-    """One plan, written to ``folder/out`` without figures."""
+    """One plan of a process of its own, written to ``folder/out`` without figures."""
     return run_cli(folder, *scene.plan("--out", "out", "--no-figures", "--json", "--top", 3))
 
 
@@ -168,14 +168,14 @@ def test_figures_are_written_and_named_in_the_report(
         assert f"figures/{name}" in report
 
 
-def verified(scene: Scene, folder: Path, plan: str, *more: object) -> Ran:
+def verify(scene: Scene, plan: str, *more: object) -> list[object]:
     masks = [part for mask in scene.masks.values() for part in ("--structures", mask)]
-    return run_cli(folder, "verify", plan, "--image", scene.image, *masks, *more)
+    return ["verify", plan, "--image", scene.image, *masks, *more]
 
 
 def test_verify_confirms_a_plan(scene: Scene, planned: Ran, folder: Path) -> None:
     assert planned.code == 0
-    ran = verified(scene, folder, "out/plan.json", "--json")
+    ran = run_cli(folder, *verify(scene, "out/plan.json", "--json"))
     report = json.loads(ran.stdout)
     assert [c for c in report["checks"] if not c["ok"]] == []
     assert (ran.code, report["ok"]) == (0, True)
@@ -186,7 +186,7 @@ def test_verify_finds_a_changed_number(scene: Scene, planned: Ran, folder: Path)
     clearance = plan["trajectories"][0]["clearances"][0]
     clearance["clearance_mm"] += 0.05
     (folder / "changed.json").write_text(json.dumps(plan), encoding="utf-8")
-    ran = verified(scene, folder, "changed.json")
+    ran = call_cli(folder, *verify(scene, "changed.json"))
     assert ran.code == 1
     assert "NOT VERIFIED" in ran.stdout
     assert clearance["structure"] in ran.stdout
@@ -196,8 +196,8 @@ def test_verify_without_a_mask_or_an_image_confirms_nothing(
     scene: Scene, planned: Ran, folder: Path
 ) -> None:
     assert planned.code == 0
-    ran = run_cli(folder, "verify", "out/plan.json", "--image", scene.image)
+    ran = call_cli(folder, "verify", "out/plan.json", "--image", scene.image)
     assert ran.code == 3 and "--structures" in ran.stderr
-    without_image = run_cli(folder, "verify", "out/plan.json")
+    without_image = call_cli(folder, "verify", "out/plan.json")
     assert without_image.code == 2
     assert "--image" in without_image.stderr

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.conftest import TARGET_LPS_MM, Scene, run_cli
+from tests.cli.conftest import TARGET_LPS_MM, Scene, call_cli, run_cli
 
 
 @pytest.fixture(scope="module")
 def folder(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plan without figures, in ``folder/out``."""
     top = tmp_path_factory.mktemp("reports")
-    ran = run_cli(top, *scene.plan("--out", "out", "--no-figures", "--top", 2))
+    ran = call_cli(top, *scene.plan("--out", "out", "--no-figures", "--top", 2))
     assert ran.code == 0, ran.stderr
     return top
 
@@ -49,7 +49,7 @@ def test_plan_writes_the_report_and_report_writes_it_again(folder: Path) -> None
 
 def test_missing_figures_are_drawn_from_the_image(folder: Path, scene: Scene) -> None:
     arguments = ["report", "out/plan.json", "--image", scene.image, *masks(scene)]
-    ran = run_cli(folder, *arguments, "--out", "drawn.html")
+    ran = call_cli(folder, *arguments, "--out", "drawn.html")
     assert ran.code == 0, ran.stderr
     html = (folder / "drawn.html").read_text(encoding="utf-8")
     assert html.count('src="data:image/png;base64,') == 2
@@ -62,7 +62,7 @@ def test_another_image_or_mask_is_refused(folder: Path, scene: Scene, tmp_path: 
     image = sitk.ReadImage(str(scene.image))
     image[3, 3, 3] = image[3, 3, 3] + 50
     sitk.WriteImage(image, str(tmp_path / "other.mha"))
-    ran = run_cli(folder, "report", "out/plan.json", "--image", tmp_path / "other.mha",
+    ran = call_cli(folder, "report", "out/plan.json", "--image", tmp_path / "other.mha",
                   *masks(scene), "--out", "x.html")  # fmt: skip
     assert ran.code == 3
     assert "not the one that the plan was made on" in ran.errors[0]
@@ -72,7 +72,7 @@ def test_another_image_or_mask_is_refused(folder: Path, scene: Scene, tmp_path: 
     changed = tmp_path / "masks" / scene.masks["nerve"].name
     sitk.WriteImage(nerve, str(changed))
     files = [changed if name == "nerve" else mask for name, mask in scene.masks.items()]
-    ran = run_cli(folder, "report", "out/plan.json", "--image", scene.image,
+    ran = call_cli(folder, "report", "out/plan.json", "--image", scene.image,
                   *(a for f in files for a in ("--structures", f)), "--out", "x.html")  # fmt: skip
     assert ran.code == 3
     assert "mask of 'nerve'" in ran.errors[0]
@@ -88,7 +88,7 @@ def test_masks_of_a_label_map_are_read_as_the_plan_read_them(scene: Scene, tmp_p
     (tmp_path / "names.json").write_text(json.dumps({"1": "the nerve", "2": "the vessel"}))
     files = ["--structures", "labels.nrrd", "--label-names", "names.json"]
     target = ["--target", ",".join(map(str, TARGET_LPS_MM))]
-    ran = run_cli(tmp_path, "plan", scene.image, "--procedure", "soft_tissue_biopsy", *files,
+    ran = call_cli(tmp_path, "plan", scene.image, "--procedure", "soft_tissue_biopsy", *files,
                   *("--role", "the nerve=avoid", "--role", "the vessel=avoid"), *target,
                   "--out", "out", "--no-figures", "--top", 1)  # fmt: skip
     assert (tmp_path / "out" / "plan.json").is_file(), ran.stderr
@@ -100,28 +100,28 @@ def test_masks_of_a_label_map_are_read_as_the_plan_read_them(scene: Scene, tmp_p
         ["compare", "out/plan.json", *needle],
         ["export", "out/plan.json", "--to", "slicer", "--out", "s", "--even-if-unknown"],
     ):
-        ran = run_cli(tmp_path, *command, "--image", scene.image, *files)
+        ran = call_cli(tmp_path, *command, "--image", scene.image, *files)
         assert ran.code == 0, ran.stderr
-        bare = run_cli(tmp_path, *command, "--image", scene.image, *files[:2])
+        bare = call_cli(tmp_path, *command, "--image", scene.image, *files[:2])
         assert bare.code == 3
     assert "the nerve" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_what_is_no_report_is_refused(folder: Path, tmp_path: Path) -> None:
-    assert run_cli(folder, "report", "nothing.json").code == 3
-    assert run_cli(folder, "report", "out/plan.json", "--out", "x.txt").code == 2
-    assert run_cli(folder, "report", "out/plan.json", "--out", "no/such/x.html").code == 3
+    assert call_cli(folder, "report", "nothing.json").code == 3
+    assert call_cli(folder, "report", "out/plan.json", "--out", "x.txt").code == 2
+    assert call_cli(folder, "report", "out/plan.json", "--out", "no/such/x.html").code == 3
     shutil.copy(folder / "out" / "plan.json", tmp_path / "plan.json")
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "path_01.png").write_text("<svg onload=alert(1)>")
-    ran = run_cli(folder, "report", tmp_path / "plan.json")
+    ran = call_cli(folder, "report", tmp_path / "plan.json")
     assert ran.code == 3
     assert "not one of ours" in ran.errors[0]
     assert not (tmp_path / "report.html").exists()
 
 
 def test_without_chromium_pdf_is_a_clear_error(folder: Path) -> None:
-    ran = run_cli(folder, "report", "out/plan.json", "--out", "p.html", "--pdf",
+    ran = call_cli(folder, "report", "out/plan.json", "--out", "p.html", "--pdf",
                   env={"NEEDLE_PLANNER_CHROMIUM": "no-such-browser"})  # fmt: skip
     assert ran.code == 3
     assert "no Chromium was found" in ran.errors[0]
@@ -133,7 +133,7 @@ def test_a_chromium_that_prints_nothing_is_a_clear_error(folder: Path, tmp_path:
     fake.write_text("#!/bin/sh\necho broken >&2\nexit 0\n")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     (folder / "q.pdf").write_bytes(b"%PDF of another plan")
-    ran = run_cli(folder, "report", "out/plan.json", "--out", "q.html", "--pdf",
+    ran = call_cli(folder, "report", "out/plan.json", "--out", "q.html", "--pdf",
                   env={"NEEDLE_PLANNER_CHROMIUM": str(fake)})  # fmt: skip
     assert ran.code == 3
     assert "PDF could not be printed" in ran.errors[0]
@@ -145,7 +145,7 @@ def test_a_summary_better_than_its_path_is_not_shown(folder: Path, tmp_path: Pat
     plan["verdict"] = plan["trajectories"][0]["verdict"] = "pass"
     plan["trajectories"][0]["findings"][0]["verdict"] = "unknown"
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    ran = run_cli(tmp_path, "report", "plan.json")
+    ran = call_cli(tmp_path, "report", "plan.json")
     assert ran.code == 0, ran.stderr
     assert "VERDICT: UNKNOWN" in ran.stdout
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -180,11 +180,11 @@ def test_compare_in_numbers(folder: Path, scene: Scene, path: dict[str, object])
 
 def test_compare_in_ras_is_the_same_needle(folder: Path, path: dict[str, object]) -> None:
     mirrored = [point(np.multiply(path[k], (-1, -1, 1))) for k in ("entry_lps_mm", "tip_lps_mm")]
-    ran = run_cli(folder, "compare", "out/plan.json", "--actual", *mirrored, "--frame", "ras",
+    ran = call_cli(folder, "compare", "out/plan.json", "--actual", *mirrored, "--frame", "ras",
                   "--json")  # fmt: skip
     assert ran.code == 0, ran.stderr
     assert json.loads(ran.stdout)["errors"]["tip_mm"] == pytest.approx(0.0, abs=1e-3)
-    ran = run_cli(folder, "compare", "out/plan.json", "--actual", *mirrored, "--json")
+    ran = call_cli(folder, "compare", "out/plan.json", "--actual", *mirrored, "--json")
     assert json.loads(ran.stdout)["errors"]["tip_mm"] > 1.0
 
 
@@ -199,7 +199,7 @@ def test_compare_with_a_line_of_slicer(folder: Path, path: dict[str, object]) ->
 
     file = folder / "needle.mrk.json"
     file.write_text(line(path["tip_lps_mm"], path["entry_lps_mm"]))  # tip first, no label
-    ran = run_cli(folder, "compare", "out/plan.json", "--actual", file, "--json")
+    ran = call_cli(folder, "compare", "out/plan.json", "--actual", file, "--json")
     assert ran.code == 0, ran.stderr
     found = json.loads(ran.stdout)
     assert found["errors"]["tip_mm"] == pytest.approx(0.0, abs=1e-6)
@@ -210,15 +210,25 @@ def test_a_needle_in_the_nerve_is_exit_1(
     folder: Path, scene: Scene, path: dict[str, object]
 ) -> None:
     entry = point(path["entry_lps_mm"])
-    ran = run_cli(folder, "compare", "out/plan.json", "--actual", entry, "-30,10,0",
+    ran = call_cli(folder, "compare", "out/plan.json", "--actual", entry, "-30,10,0",
                   "--image", scene.image, *masks(scene))  # fmt: skip
     assert ran.code == 1, ran.stderr
     assert "NEEDLE AS IT LIES: FAIL" in ran.stdout
 
 
+def test_a_missed_target_is_exit_1(folder: Path, scene: Scene, path: dict[str, object]) -> None:
+    """Drawn back, the needle keeps every margin and is not where it was to be."""
+    entry = np.array(path["entry_lps_mm"])
+    short = entry + 0.6 * (np.array(path["tip_lps_mm"]) - entry)
+    ran = call_cli(folder, "compare", "out/plan.json", "--actual", point(entry), point(short),
+                   "--image", scene.image, *masks(scene))  # fmt: skip
+    assert ran.code == 1, ran.stderr
+    assert "TARGET MISSED" in ran.stdout and "FAIL (" not in ran.stdout
+
+
 def test_without_masks_nothing_is_passed(folder: Path, path: dict[str, object]) -> None:
     ends = [point(path["entry_lps_mm"]), point(path["tip_lps_mm"])]
-    ran = run_cli(folder, "compare", "out/plan.json", "--actual", *ends)
+    ran = call_cli(folder, "compare", "out/plan.json", "--actual", *ends)
     assert ran.code == 0, ran.stderr
     assert "NEEDLE AS IT LIES: UNKNOWN" in ran.stdout
     assert "PASS" not in ran.stdout.replace("Never PASS", "")
@@ -240,7 +250,7 @@ def test_without_masks_nothing_is_passed(folder: Path, path: dict[str, object]) 
 def test_what_is_no_needle_is_refused(
     folder: Path, arguments: list[str], code: int, told: str
 ) -> None:
-    ran = run_cli(folder, "compare", "out/plan.json", *arguments)
+    ran = call_cli(folder, "compare", "out/plan.json", *arguments)
     assert ran.code == code, ran.stderr
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.conftest import Cli, Ran
+from tests.cli.conftest import Cli, Ran, run_cli
 
 VOLUME_KEYS = {
     "series_instance_uid",
@@ -26,8 +26,10 @@ VOLUME_KEYS = {
 }
 
 
-def test_inspect_lists_the_volume_with_every_key(cli: Cli, sample_data: Path) -> None:
-    ran = cli("inspect", sample_data / "plain", "--json")
+def test_inspect_lists_the_volume_with_every_key(
+    cli: Cli, sample_data: Path, tmp_path: Path
+) -> None:
+    ran = run_cli(tmp_path, "inspect", sample_data / "plain", "--json")
     report = json.loads(ran.stdout)
     assert ran.code == 0
     assert len(report["volumes"]) == 1
@@ -51,9 +53,9 @@ def test_inspect_of_a_folder_without_a_volume_ends_with_1(cli: Cli, tmp_path: Pa
     assert json.loads(ran.stdout)["volumes"] == []
 
 
-def test_the_demo_plans_three_procedures(cli: Cli, sample_data: Path, tmp_path: Path) -> None:
+def test_the_demo_plans_three_procedures(sample_data: Path, tmp_path: Path) -> None:
     environment = {"NEEDLE_PLANNER_SAMPLE_DATA": str(sample_data)}
-    ran: Ran = cli("demo", "--out", "here", "--no-figures", env=environment)
+    ran: Ran = run_cli(tmp_path, "demo", "--out", "here", "--no-figures", env=environment)
     assert ran.code == 0, ran.stderr
     truth = json.loads((sample_data / "plain" / "truth.json").read_text(encoding="utf-8"))
     targets = truth["targets_lps_mm"]

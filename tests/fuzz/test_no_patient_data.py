@@ -24,6 +24,9 @@ PLAIN = Path(__file__).resolve().parents[2] / "sample_data" / "plain"
 FOLDER_MARK = "XPATIENTFOLDER"
 """Folders are often named by the patient: what is written must not name them either."""
 
+SOME = ("skin_body", "lesion", "nerve", "vessel")
+"""Classes of masks that the procedure asks for; all fifty of the phantom tell no more."""
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,8 +39,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(dataset, folder / "dicom" / f"{n:03d}")
     volume = planner.load_volume(folder / "dicom")
     masks = planner.load_structures([PLAIN / "structures.seg.nrrd"], like=volume)
-    stacked = np.stack([m.mask.inside for m in masks.values()], axis=-1)
-    segments = [description(n, name) for n, name in enumerate(masks, start=1)]
+    some = [name for name, mask in masks.items() if mask.structure_class in SOME]
+    stacked = np.stack([masks[name].mask.inside for name in some], axis=-1)
+    segments = [description(n, name) for n, name in enumerate(some, start=1)]
     slices = [Path(f) for f in volume.source.files]
     write_seg(folder / "seg.dcm", slices, volume.grid, stacked, segments, edit=marked)
     return folder

@@ -16,7 +16,7 @@ from pydicom.uid import RLELossless
 
 import planner
 from planner.geometry import FrameId, Grid
-from tests.cli.conftest import run_cli
+from tests.cli.conftest import call_cli, run_cli
 from tests.dicom_writer import STUDY_UID, write_series
 from tests.grids import ORIENTED_AXES
 from tests.interop.conftest import OWN_AET, PASSWORD, USER, Orthanc
@@ -97,11 +97,11 @@ def test_a_study_arrives_whole_and_bit_for_bit(orthanc, study, tmp_path, way):
 
 def test_a_second_run_completes_a_broken_one(orthanc, study, tmp_path):
     command = ["fetch", *arguments(orthanc, "get"), "--study", STUDY_UID, "--out", "got", "--json"]
-    assert run_cli(tmp_path, *command).code == 0
+    assert call_cli(tmp_path, *command).code == 0
     lost = sorted((tmp_path / "got").rglob("*.dcm"))[3]
     content = lost.read_bytes()
     lost.unlink()
-    again = run_cli(tmp_path, *command)
+    again = call_cli(tmp_path, *command)
     assert again.code == 0, again.stderr
     assert lost.read_bytes() == content
     assert sum(s["received"] for s in json.loads(again.stdout)["series"]) == 1
@@ -109,7 +109,7 @@ def test_a_second_run_completes_a_broken_one(orthanc, study, tmp_path):
 
 def test_a_file_of_other_content_is_never_replaced(orthanc, study, tmp_path):
     command = ["fetch", *arguments(orthanc, "get"), "--study", STUDY_UID, "--out", "got"]
-    assert run_cli(tmp_path, *command).code == 0
+    assert call_cli(tmp_path, *command).code == 0
     files = sorted((tmp_path / "got").rglob("*.dcm"))
     series = files[0].parent
     changed, gone = sorted(series.glob("*.dcm"))[0], sorted(series.glob("*.dcm"))[-1]
@@ -117,7 +117,7 @@ def test_a_file_of_other_content_is_never_replaced(orthanc, study, tmp_path):
     if gone != changed:
         gone.unlink()
     kept = changed.read_bytes()
-    again = run_cli(tmp_path, *command)
+    again = call_cli(tmp_path, *command)
     assert changed.read_bytes() == kept
     assert again.code in (0, 3) and "Traceback" not in again.stderr
 
@@ -125,7 +125,9 @@ def test_a_file_of_other_content_is_never_replaced(orthanc, study, tmp_path):
 @pytest.mark.parametrize("way", ["get", "web"])
 def test_listing_shows_series_and_no_person(orthanc, study, tmp_path, way):
     where = arguments(orthanc, way)
-    done = run_cli(tmp_path, "fetch", *where, "--patient-id", "4711", "--study", STUDY_UID, env=ENV)
+    done = call_cli(
+        tmp_path, "fetch", *where, "--patient-id", "4711", "--study", STUDY_UID, env=ENV
+    )
     assert done.code == 0, done.stderr
     assert "--series 4" in done.stdout and f"({SHAPE[0]} instances)" in done.stdout
     everything = done.stdout + done.stderr
@@ -135,23 +137,23 @@ def test_listing_shows_series_and_no_person(orthanc, study, tmp_path, way):
 
 def test_one_series_by_number(orthanc, study, tmp_path):
     where = arguments(orthanc, "get")
-    done = run_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--series", 5, "--out", "g")
+    done = call_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--series", 5, "--out", "g")
     assert done.code == 0, done.stderr
     assert len(list((tmp_path / "g").rglob("*.dcm"))) == SHAPE[0]
-    wrong = run_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--series", 77, "--out", "g")
+    wrong = call_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--series", 77, "--out", "g")
     assert wrong.code == 3 and "no such series" in wrong.stderr
 
 
 def test_several_studies_are_listed_and_none_is_fetched(orthanc, study, tmp_path):
     where = arguments(orthanc, "get")
-    done = run_cli(tmp_path, "fetch", *where, "--patient-id", "4711", "--out", "g")
+    done = call_cli(tmp_path, "fetch", *where, "--patient-id", "4711", "--out", "g")
     assert done.code == 3 and "2 studies" in done.stdout and "--study" in done.stderr
     assert not (tmp_path / "g").exists()
 
 
 def test_nothing_found_is_exit_1(orthanc, study, tmp_path):
     for way in ("get", "web"):
-        done = run_cli(tmp_path, "fetch", *arguments(orthanc, way), "--study", "1.2.99", env=ENV)
+        done = call_cli(tmp_path, "fetch", *arguments(orthanc, way), "--study", "1.2.99", env=ENV)
         assert done.code == 1 and "no study" in done.stdout
 
 
@@ -166,14 +168,14 @@ def test_wrong_titles_ports_and_hosts_end_in_words(orthanc, study, tmp_path):
         (["--dicomweb", orthanc.dicomweb + "/nothing", "--user", USER], "HTTP 404"),
     ]
     for where, words in cases:
-        done = run_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--timeout", 3, env=ENV)
+        done = call_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--timeout", 3, env=ENV)
         assert done.code == 3, (where, done.stdout, done.stderr)
         assert words in done.stderr and "Traceback" not in done.stderr
 
 
 def test_move_to_an_unknown_destination(orthanc, study, tmp_path):
     where = ["--from", orthanc.node, "--method", "move", "--aet", "STRANGER"]
-    done = run_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--out", "g", "--timeout", 5)
+    done = call_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--out", "g", "--timeout", 5)
     assert done.code == 3 and "C-MOVE" in done.stderr and "--move-port" in done.stderr
 
 
@@ -186,7 +188,7 @@ def test_a_node_that_accepts_and_stays_silent(tmp_path):
             ["--from", f"X@127.0.0.1:{port}"],
             ["--dicomweb", f"http://127.0.0.1:{port}/"],
         ):
-            done = run_cli(tmp_path, "fetch", *where, "--study", "1.2.3", "--timeout", 2)
+            done = call_cli(tmp_path, "fetch", *where, "--study", "1.2.3", "--timeout", 2)
             assert done.code == 3 and "does not answer" in done.stderr
 
 
@@ -205,7 +207,7 @@ def test_a_page_instead_of_json(tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         where = ["--dicomweb", f"http://127.0.0.1:{server.server_port}/"]
-        done = run_cli(tmp_path, "fetch", *where, "--study", "1.2.3", "--timeout", 3)
+        done = call_cli(tmp_path, "fetch", *where, "--study", "1.2.3", "--timeout", 3)
     finally:
         server.shutdown()
         server.server_close()
@@ -224,7 +226,7 @@ def test_a_page_instead_of_json(tmp_path):
     ],
 )
 def test_usage(tmp_path, wrong):
-    done = run_cli(tmp_path, "fetch", *wrong, "--study", "1.2.3")
+    done = call_cli(tmp_path, "fetch", *wrong, "--study", "1.2.3")
     assert done.code in (2, 3) and "Traceback" not in done.stderr
 
 
@@ -239,12 +241,12 @@ def test_usage(tmp_path, wrong):
     ],
 )
 def test_keys_are_checked_before_anything_is_asked(tmp_path, keys):
-    done = run_cli(tmp_path, "fetch", "--from", "A@127.0.0.1:1", *keys)
+    done = call_cli(tmp_path, "fetch", "--from", "A@127.0.0.1:1", *keys)
     assert done.code == 3 and "does not answer" not in done.stderr
 
 
 def test_an_out_folder_that_cannot_be_written(orthanc, study, tmp_path):
     (tmp_path / "file").write_text("x")
     where = arguments(orthanc, "get")
-    done = run_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--out", "file/inner")
+    done = call_cli(tmp_path, "fetch", *where, "--study", STUDY_UID, "--out", "file/inner")
     assert done.code == 3 and "Traceback" not in done.stderr

@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from sample_data.phantom.scene_patient import ScenePatient
-from sample_data.phantom.scenes import UPPER_LEVELS
-from tests.phantom_checks import CASES, IDS, LEVEL, SUBREGIONS, check_body, check_labels, voxel_mm
+from sample_data.phantom.scenes import UPPER_LEVELS, SceneScan
+from tests.phantom_checks import CASES, IDS, SUBREGIONS, check_body, check_labels, voxel_mm
 from tests.phantom_scenes import (
     Scene,
     lumbar_scene,
@@ -23,6 +23,9 @@ def patient_of(view: str, sizes: dict) -> ScenePatient:
         return ScenePatient(levels=UPPER_LEVELS, lesion_level="L1", **sizes)
     return ScenePatient(**sizes)
 
+
+VARIANT = SceneScan(tilt_about_left_deg=9.0, coarser=2.0)
+"""For patients that are only compared with each other."""
 
 MAKERS = {"lumbar": lumbar_scene, "pelvis": pelvis_scene, "upper_lumbar": upper_lumbar_scene}
 
@@ -159,7 +162,7 @@ def test_pedicle_width_in_the_mask_is_the_true_width(lumbar, level):
 
 
 def test_a_narrow_pedicle_is_narrow():
-    truth = lumbar_scene(ScenePatient(pedicle_width_factor=0.4), LEVEL).truth
+    truth = lumbar_scene(ScenePatient(pedicle_width_factor=0.4), VARIANT).truth
     assert truth.targets["pedicle:L4:left"].measures["pedicle_width_mm"] == pytest.approx(5.16)
 
 
@@ -288,9 +291,9 @@ def test_pleura_ends_above_the_path_and_lower_in_the_variant(upper):
         return scene.volume.grid.to_lps(np.argwhere(scene.masks["lung_left"].inside))[:, 2].min()
 
     low = upper_lumbar_scene(
-        ScenePatient(levels=UPPER_LEVELS, lesion_level="L1", pleura_drop_mm=40.0), LEVEL
+        ScenePatient(levels=UPPER_LEVELS, lesion_level="L1", pleura_drop_mm=40.0), VARIANT
     )
-    normal = upper_lumbar_scene(ScenePatient(levels=UPPER_LEVELS, lesion_level="L1"), LEVEL)
+    normal = upper_lumbar_scene(ScenePatient(levels=UPPER_LEVELS, lesion_level="L1"), VARIANT)
     assert lowest(normal) - lowest(low) > 20.0
 
 
@@ -307,15 +310,17 @@ def test_a_high_crest_reaches_above_the_l5_disc():
     low, high = (
         pelvis_or_lumbar.masks["hip_left"].inside.sum()
         for pelvis_or_lumbar in (
-            lumbar_scene(ScenePatient(), LEVEL),
-            lumbar_scene(ScenePatient(crest_rise_mm=30.0), LEVEL),
+            lumbar_scene(ScenePatient(), VARIANT),
+            lumbar_scene(ScenePatient(crest_rise_mm=30.0), VARIANT),
         )
     )
     assert high > 1.1 * low
 
 
 def test_bowel_can_lie_behind_the_abscess():
-    normal, blocked = (lumbar_scene(ScenePatient(has_bowel_behind=b), LEVEL) for b in (False, True))
+    normal, blocked = (
+        lumbar_scene(ScenePatient(has_bowel_behind=b), VARIANT) for b in (False, True)
+    )
     centre = normal.truth.targets["abscess"].centre_lps_mm
     behind = centre + np.arange(0.0, 70.0, 1.0)[:, None] * np.array([0.35, 0.94, 0.0])
     assert not normal.masks["bowel"].contains(behind).any()

@@ -7,7 +7,7 @@ import pytest
 
 from planner.geometry import Mask
 from planner.geometry.clearance import MaskIndex
-from planner.geometry.distance import distance_field
+from planner.geometry.distance import DistanceField, distance_field
 from planner.geometry.threads import use_threads
 from planner.geometry.trace import REJECTED, TraceTarget
 from planner.search.batch import coherent_order
@@ -20,18 +20,22 @@ STEP_LOSS_MM = 0.1
 """Loss between two samples that the tracer allows itself, and rounding."""
 
 
-def _usual_loss_mm(mask: Mask, distance_mm: float) -> float:
+def _field(mask: Mask) -> DistanceField:
+    return distance_field(mask, CLEAR_MM + 6.0)
+
+
+def _usual_loss_mm(field: DistanceField, distance_mm: float) -> float:
     """What interpolation costs beside one surface: the variance of its weights.
 
     Between two surfaces, where the nearest voxel changes, it can cost more, but
     never more than the way to the nearest sample.
     """
-    variance = (distance_field(mask, CLEAR_MM + 6.0).step_mm ** 2).sum() / 4
+    variance = (field.step_mm**2).sum() / 4
     return distance_mm - np.sqrt(max(distance_mm**2 - variance, 0.0)) + STEP_LOSS_MM
 
 
-def _trace(mask: Mask, starts, ends, required_mm, cap_mm=CLEAR_MM + 6.0):
-    target = TraceTarget(mask, distance_field(mask, cap_mm))
+def _trace(mask: Mask, starts, ends, required_mm, field: DistanceField | None = None):
+    target = TraceTarget(mask, field or _field(mask))
     to_axes = mask.grid.to_axes_mm
     everyone = np.arange(len(starts))
     return target.trace(to_axes(ends), to_axes(starts), required_mm, CLEAR_MM, everyone)
@@ -45,8 +49,9 @@ def test_every_decision_equals_the_exact_kernel(orientation, spacing):
         mask = random_blobs(grid, seed=seed)
         starts, ends = random_segments(grid, 3000, seed=100 + seed)
         exact = MaskIndex(mask).closest_approach(starts, ends).distance_mm
+        field = _field(mask)
         for required in (0.4, 2.5, 6.0):
-            bound = _trace(mask, starts, ends, required)
+            bound = _trace(mask, starts, ends, required, field)
             assert not np.any((bound != REJECTED) & (exact < required)), "false accept"
             assert not np.any((bound == REJECTED) & (exact >= required)), "false reject"
             kept = bound != REJECTED
@@ -58,8 +63,8 @@ def test_every_decision_equals_the_exact_kernel(orientation, spacing):
                 axis=1,
             )[kept]
             if required >= 2.5 and within.any():
-                usual = _usual_loss_mm(mask, required)
-                half_cell = np.linalg.norm(distance_field(mask, CLEAR_MM + 6.0).step_mm) / 2
+                usual = _usual_loss_mm(field, required)
+                half_cell = np.linalg.norm(field.step_mm) / 2
                 assert np.quantile(loss[within], 0.9) <= usual
                 assert loss.max() <= usual + half_cell
 
@@ -82,9 +87,10 @@ def test_a_hair_on_either_side_of_the_margin_is_told_apart(delta_mm):
     exact = MaskIndex(mask).closest_approach(starts, ends).distance_mm
     near = np.flatnonzero((exact > 1.0) & (exact < 9.0))
     assert near.size > 50
+    field = _field(mask)
     for number in near[:60]:
         one = slice(number, number + 1)
-        bound = _trace(mask, starts[one], ends[one], float(exact[number] + delta_mm))
+        bound = _trace(mask, starts[one], ends[one], float(exact[number] + delta_mm), field)
         assert (bound[0] == REJECTED) == (delta_mm > 0)
 
 

@@ -102,6 +102,24 @@ def test_alone_against_the_image(room):
     assert check_structures([room.of("nerve_left", (-1, 0, 0))])[1] == []
 
 
+def test_one_limb_has_structures_of_its_side_on_both_sides_of_its_middle(room):
+    """An artery medial in the left thigh, a muscle lateral: the limb's middle parts no patient."""
+    skin = room.of("skin", (0, 0, 0), 28.0, StructureRole.BODY)
+    artery, muscle = room.of("artery_left", (-16, 0, 0)), room.of("muscle_left", (15, 0, 0))
+    assert check_structures([skin, artery, muscle])[1] == []
+    # mirrored, all of them lie on the wrong side
+    other = room.of("muscle_left", (-8, 12, 0))
+    found = {f.structure for f in check_structures([skin, artery, other])[1]}
+    assert found == {"artery_left", "muscle_left"}
+    # a name of the other side, or the spine, tells that the image holds more than one limb
+    vein = room.of("vein_right", (-15, -14, 0))
+    found = {f.structure for f in check_structures([skin, artery, muscle, vein])[1]}
+    assert found == {"artery_left"}
+    spine = room.of("spinal_cord", (3, 0, 0), 4.0, cls="spinal_canal")
+    found = {f.structure for f in check_structures([skin, artery, muscle, spine])[1]}
+    assert found == {"artery_left"}
+
+
 def test_level_names_are_no_sides(room):
     assert check_structures([room.of("L5 root", (-25, 0, 0))])[1] == []
 
