@@ -37,6 +37,8 @@ class Atlas:
     all_names: tuple[str, ...]
     obstacles: tuple[Structure, ...] = ()
     """Structures that a needle must not be in, whatever their names mean."""
+    structures: tuple[Structure, ...] = ()
+    """All of them."""
 
     @classmethod
     def of(cls, structures: StructureSet) -> Atlas:
@@ -47,6 +49,7 @@ class Atlas:
             labels=tuple((label, s) for label, s in known if label is not None),
             all_names=tuple(structures),
             obstacles=tuple(s for s in structures.structures if s.role.is_obstacle),
+            structures=structures.structures,
         )
 
     def find(self, part: Part, level: str | None = None, side: Side | None = None) -> Found | None:

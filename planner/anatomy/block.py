@@ -184,7 +184,8 @@ def nearest_inside(block: Block, inside: BoolArray, point_lps_mm: FloatArray) ->
     """
     point = np.asarray(point_lps_mm, float)
     if bool(Mask(grid=block.grid, inside=inside).contains(point)):
-        centre = block.grid.to_lps(np.rint(block.grid.to_kji(point)))
+        # of the voxel that holds the point: rounding to the even one may take its neighbour
+        centre = block.grid.to_lps(np.floor(block.grid.to_kji(point) + 0.5))
         return np.asarray(point + 1e-3 * (centre - point))
     centres = block.points(inside)
     return np.asarray(centres[np.argmin(((centres - point_lps_mm) ** 2).sum(axis=1))])

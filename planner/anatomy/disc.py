@@ -16,12 +16,13 @@ from planner.anatomy.block import (
     nearest_inside,
     plane_through,
 )
+from planner.anatomy.kambin import kambin_measures
 from planner.anatomy.names import Part
 from planner.anatomy.rays import distance_to_entry
 from planner.anatomy.vertebra import Vertebra, vertebra_of
 from planner.errors import AnatomyError
-from planner.geometry.frames import FloatArray, unit
-from planner.model import TargetRegion
+from planner.geometry.frames import LEFT_LPS, FloatArray, unit
+from planner.model import RegionAxes, TargetRegion
 
 MAX_GAP_MM = 22.0
 """Between two end plates; a healthy lumbar disc is 8 to 14 mm high."""
@@ -61,11 +62,13 @@ def disc_region(atlas: Atlas, name: str, upper: str, lower: str) -> TargetRegion
     disc = disc_between(atlas, upper, lower)
     normal = disc.normal_lps
     resolution = disc.block.extent_mm(normal)
+    mask, axes = disc.block.mask(disc.inside), _axes(disc)
     how = "its label" if disc.is_labelled else "the gap between the two bodies"
     return TargetRegion(
         name=name,
-        mask=disc.block.mask(disc.inside),
+        mask=mask,
         centre_lps_mm=nearest_inside(disc.block, disc.inside, disc.centre_lps_mm),
+        axes=axes,
         plane_normal_lps=normal,
         level=f"{upper}-{lower}",
         measures={
@@ -73,6 +76,7 @@ def disc_region(atlas: Atlas, name: str, upper: str, lower: str) -> TargetRegion
             "disc_sagittal_tilt_deg": float(np.degrees(np.arctan2(-normal[1], normal[2]))),
             "disc_coronal_tilt_deg": float(np.degrees(np.arctan2(normal[0], normal[2]))),
             "disc_height_mm": max(disc.height_mm - resolution, 0.0),
+            **kambin_measures(atlas, mask, axes),
             "resolution_mm": resolution,
         },
         words=f"disc {upper}-{lower} from {how} ({', '.join(disc.names)}); the plane is fitted "
@@ -80,6 +84,23 @@ def disc_region(atlas: Atlas, name: str, upper: str, lower: str) -> TargetRegion
         warnings=()
         if disc.is_labelled
         else ("the disc has no label: the region is the space between two end plates",),
+    )
+
+
+def _axes(disc: Disc) -> RegionAxes:
+    """Patient's left and back in the plane of the disc, and up across it, with its extent."""
+    up = disc.normal_lps
+    left = unit(LEFT_LPS - (LEFT_LPS @ up) * up)
+    axes = np.stack([left, np.cross(up, left), up])
+    local = (disc.block.points(disc.inside) - disc.centre_lps_mm) @ axes.T
+    low, high = np.percentile(local, [2, 98], axis=0)
+    voxel = np.array([disc.block.extent_mm(axis) for axis in axes]) / 2
+    return RegionAxes(
+        origin_lps_mm=disc.centre_lps_mm,
+        axes_lps=axes,
+        low_mm=low - voxel,
+        high_mm=high + voxel,
+        words="across the disc",
     )
 
 

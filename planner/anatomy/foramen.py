@@ -18,10 +18,11 @@ from planner.anatomy.block import (
 from planner.anatomy.disc import disc_between
 from planner.anatomy.pedicle import Pedicle, pedicle_of
 from planner.anatomy.rays import OUTSIDE_MM, distance_to_entry, distance_to_exit
+from planner.anatomy.safe_triangle import safe_triangle
 from planner.anatomy.vertebra import Vertebra, vertebra_of
 from planner.errors import AnatomyError
 from planner.geometry.frames import FloatArray, unit
-from planner.model import TargetRegion
+from planner.model import RegionAxes, TargetRegion
 from planner.model.region import Side
 
 STEP_MM = 0.5
@@ -30,6 +31,10 @@ HALF_DEPTH_MM = 5.0
 
 MAX_HEIGHT_MM = 45.0
 MIN_HEIGHT_MM, MIN_WIDTH_MM = 4.0, 2.0
+HALVES = ("upper", "lower")
+TIP_OUT_MM = 1.0
+"""Of the preferred tip, to the side of the pedicles' middles: not medial to 6 o'clock."""
+
 BEHIND_MM = 14.0
 """How far behind the pedicles the foramen may reach where no bone is seen behind it."""
 
@@ -44,8 +49,10 @@ class _Window:
     is_closed: FloatArray
 
 
-def foramen_region(atlas: Atlas, name: str, upper: str, lower: str, side: Side) -> TargetRegion:
-    """The foramen between two vertebrae on a side.
+def foramen_region(
+    atlas: Atlas, name: str, upper: str, lower: str, side: Side, half: str = ""
+) -> TargetRegion:
+    """The foramen between two vertebrae on a side, or its upper or lower half.
 
     Raises
     ------
@@ -71,6 +78,8 @@ def foramen_region(atlas: Atlas, name: str, upper: str, lower: str, side: Side) 
             seen="bone, disc or canal everywhere",
             where=", ".join((*above.names, *lower_bone.names)),
         )
+    if half:
+        region = _half(block, frame, region, height, half)
     if np.mean(window.is_closed) < 0.5:
         warnings.append("less than half of the back wall is bone in the labels: look at it")
     widths = window.back_mm - window.front_mm
@@ -78,7 +87,9 @@ def foramen_region(atlas: Atlas, name: str, upper: str, lower: str, side: Side) 
     wide, tall = float(np.percentile(widths, 75)), height[1] - height[0]
     if not (wide >= 2 * across and tall >= 2 * along):
         warnings.append("the opening is less than two voxels wide or high: it is hardly known")
-    centre = frame.lps(_middle_of(window))
+    x, a, h = _middle_of(window, half, height)
+    centre = frame.lps((side_sign(side) * x, a, h))
+    axes = _axes(frame, window, height, side)
     return TargetRegion(
         name=name,
         mask=block.mask(region),
@@ -86,13 +97,16 @@ def foramen_region(atlas: Atlas, name: str, upper: str, lower: str, side: Side) 
         axis_lps=-side_sign(side) * frame.left_lps,
         level=f"{upper}-{lower}",
         side=side,
+        axes=axes,
         measures={
             "foramen_height_mm": max(tall - along, 0.0),
             "foramen_width_mm": max(wide - across, 0.0),
+            **safe_triangle(atlas, block, depth, axes),
             "resolution_mm": along,
         },
-        words=f"{side} foramen {upper}-{lower}: free space between the pedicles, behind the "
-        f"bodies and the disc, beside the canal, {2 * HALF_DEPTH_MM:g} mm deep, from "
+        words=f"{side} foramen {upper}-{lower}{f', {half} half' if half else ''}: free space "
+        "between the pedicles, behind the bodies and the disc, beside the canal, "
+        f"{2 * HALF_DEPTH_MM:g} mm deep, from "
         f"{', '.join(dict.fromkeys((*above.names, *lower_bone.names, *disc.names)))}; height "
         "and width are less one voxel",
         warnings=tuple(warnings),
@@ -221,12 +235,44 @@ def _region(
     return largest_piece(region)
 
 
-def _middle_of(window: _Window) -> tuple[float, float, float]:
-    """The middle of the opening, as local (x, a, h)."""
+def _half(
+    block: Block, frame: LocalFrame, region: BoolArray, height: tuple[float, float], half: str
+) -> BoolArray:
+    is_upper = frame.local(block.points(region))[:, 2] >= sum(height) / 2
+    chosen = block.selected(region, is_upper if half == "upper" else ~is_upper)
+    if not chosen.any():
+        raise AnatomyError(f"the {half} half of the foramen has no free voxel")
+    return chosen
+
+
+def _axes(
+    frame: LocalFrame, window: _Window, height: tuple[float, float], side: Side
+) -> RegionAxes:
+    """Away from the midline, to the back, and up from pedicle to pedicle; the whole foramen's.
+
+    The origin is half-way between the middles of the pedicles.
+    """
+    return RegionAxes(
+        origin_lps_mm=frame.origin_lps_mm,
+        axes_lps=np.stack([side_sign(side) * frame.left_lps, frame.posterior_lps, frame.up_lps]),
+        low_mm=np.array([-HALF_DEPTH_MM, float(window.front_mm.min()), height[0]]),
+        high_mm=np.array([HALF_DEPTH_MM, float(window.back_mm.max()), height[1]]),
+        words="from the lower to the upper pedicle",
+    )
+
+
+def _middle_of(
+    window: _Window, half: str, height: tuple[float, float]
+) -> tuple[float, float, float]:
+    """The middle of the opening, or of the upper or lower half of it: out, to the back, up."""
     widths = window.back_mm - window.front_mm
     middles = (window.back_mm + window.front_mm) / 2
     a = float(np.average(middles, weights=widths))
-    return 0.0, a, float(np.average(window.heights_mm, weights=widths))
+    if half:
+        share = 0.75 if half == "upper" else 0.25
+        h = height[0] + share * (height[1] - height[0])
+        return TIP_OUT_MM, float(np.interp(h, window.heights_mm, middles)), h
+    return TIP_OUT_MM, a, float(np.average(window.heights_mm, weights=widths))
 
 
 def _too_small(seen_mm: float) -> AnatomyError:

@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.anatomy.atlas import Atlas
 from planner.anatomy.block import largest_piece, nearest_inside, side_sign
+from planner.anatomy.fusion import level_warnings, refuse_bridge
 from planner.anatomy.names import Part
 from planner.anatomy.vertebra import vertebra_of
 from planner.errors import AnatomyError
@@ -26,11 +27,13 @@ def medial_branch_region(atlas: Atlas, name: str, level: str, side: Side) -> Tar
     Raises
     ------
     AnatomyError
-        If the two processes are not labelled as sub-regions, or do not meet.
+        If the two processes are not labelled as sub-regions, do not meet, or bone bridges
+        them to those of a neighbour.
     """
     superior = atlas.need(Part.SUPERIOR_ARTICULAR, level, side)
     transverse = atlas.need(Part.TRANSVERSE, level, side)
     vertebra = vertebra_of(atlas, level)
+    refuse_bridge(atlas, vertebra, side)
     block, frame = vertebra.block, vertebra.frame
     near = [block.distance_mm(block.take(p.inside)) for p in (superior, transverse)]
     names = (*superior.names, *transverse.names)
@@ -67,5 +70,9 @@ def medial_branch_region(atlas: Atlas, name: str, level: str, side: Side) -> Tar
         measures={"resolution_mm": block.extent_mm(frame.posterior_lps)},
         words=f"{side} groove between superior articular and transverse process of {level}, "
         f"behind the bone and within {FROM_BONE_MM:g} mm of it ({', '.join(names)})",
-        warnings=(*vertebra.warnings, "the nerve itself is not labelled"),
+        warnings=(
+            *vertebra.warnings,
+            *level_warnings(atlas, vertebra),
+            "the nerve itself is not labelled",
+        ),
     )

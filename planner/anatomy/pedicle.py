@@ -29,13 +29,19 @@ LENGTH_MM = 9.0
 YAWS_DEG = tuple(range(-4, 45, 4))
 """Towards the midline on the way to the front; Zindrick 1987: 5 to 30 degrees from L1 to L5."""
 
+PUBLISHED_YAW_DEG = {
+    "T12": -4.0, "L1": 11.0, "L2": 12.0, "L3": 14.0, "L4": 18.0, "L5": 30.0
+}  # fmt: skip
+"""Zindrick 1987, by level: which of several directions with room enough is taken."""
+
 PITCHES_DEG = (-15, -10, -5, 0, 5, 10, 15)
 WIDEST_MM = 20.0
 """Beyond this far from the edge of the canal, bone is a transverse process."""
 
 NEAR_BEST = 0.95
-ENOUGH_MM = 5.0
-"""A radius that takes every cannula: of directions with more room, none is better."""
+ENOUGH_MM = 6.5
+"""A width, less one voxel, that takes every cannula of the catalogue (3.05 mm) with 1.5 mm of
+bone on both sides: of directions with more room, none is better."""
 
 MIN_MEASURED_MM = 2.0
 
@@ -139,9 +145,10 @@ def pedicle_of(vertebra: Vertebra, side: Side) -> Pedicle:
             seen=", ".join(vertebra.names),
             needed=f"a bridge at least {MIN_MEASURED_MM:g} mm thick",
         )
-    best = [c for c in tried if c.radius_mm >= NEAR_BEST * min(widest, ENOUGH_MM)]
-    axis = unit(np.mean([c.axis_lps for c in best], axis=0))
-    centre = np.mean([c.centre_lps_mm for c in best], axis=0)
+    frame, extent_mm = vertebra.frame, vertebra.block.extent_mm
+    enough_mm = (ENOUGH_MM + max(extent_mm(frame.left_lps), extent_mm(frame.up_lps))) / 2
+    best = [c for c in tried if c.radius_mm >= min(NEAR_BEST * widest, enough_mm)]
+    axis, centre = _chosen(vertebra, side, best)
     lateral, up = _across(axis, vertebra.frame.left_lps * side_sign(side))
     width, wall = _width_about(vertebra, depth, centre, (axis, lateral, up))
     if not width >= MIN_MEASURED_MM:  # the middle of several may lie beside all of them
@@ -159,6 +166,28 @@ def pedicle_of(vertebra: Vertebra, side: Side) -> Pedicle:
         width_mm=width,
         height_mm=_height_mm(vertebra, depth, centre, axis, up),
         resolution_mm=vertebra.block.extent_mm(wall),
+    )
+
+
+def _chosen(vertebra: Vertebra, side: Side, best: list[_Cylinder]) -> tuple[FloatArray, FloatArray]:
+    """Of directions with room enough, the one nearest to the published; else their middle."""
+    middle = unit(np.mean([c.axis_lps for c in best], axis=0))
+    published = PUBLISHED_YAW_DEG.get(vertebra.level)
+    if published is None:
+        return middle, np.asarray(np.mean([c.centre_lps_mm for c in best], axis=0))
+    pitch_deg = float(np.degrees(np.arcsin(middle @ vertebra.frame.up_lps)))
+    wanted = _direction(vertebra, side, (published, pitch_deg))
+    nearest = max(best, key=lambda c: (float(c.axis_lps @ wanted), c.radius_mm))
+    return nearest.axis_lps, nearest.centre_lps_mm
+
+
+def _direction(vertebra: Vertebra, side: Side, yaw_pitch_deg: tuple[float, float]) -> FloatArray:
+    """To the front, by so much towards the midline and the head."""
+    frame, (yaw, pitch) = vertebra.frame, np.radians(yaw_pitch_deg)
+    return unit(
+        -np.cos(yaw) * np.cos(pitch) * frame.posterior_lps
+        - side_sign(side) * np.sin(yaw) * np.cos(pitch) * frame.left_lps
+        + np.sin(pitch) * frame.up_lps
     )
 
 
@@ -182,12 +211,7 @@ def _cylinder(
 ) -> _Cylinder:
     """The widest cylinder of one direction: a circle in what all its sections have in common."""
     frame, sign = vertebra.frame, side_sign(side)
-    yaw, pitch = np.radians(yaw_pitch_deg)
-    axis = unit(
-        -np.cos(yaw) * np.cos(pitch) * frame.posterior_lps
-        - sign * np.sin(yaw) * np.cos(pitch) * frame.left_lps
-        + np.sin(pitch) * frame.up_lps
-    )
+    axis = _direction(vertebra, side, yaw_pitch_deg)
     lateral, up = _across(axis, frame.left_lps * sign)
     middle_a = vertebra.wall_mm + 0.5 + LENGTH_MM / 2
     origin = frame.lps((sign * (edge_mm + WIDEST_MM / 2), middle_a, vertebra.half_height_mm / 3))

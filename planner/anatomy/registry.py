@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from planner.anatomy.atlas import SACRAL, Atlas
 from planner.anatomy.disc import disc_region
 from planner.anatomy.facet import facet_region
-from planner.anatomy.foramen import foramen_region
+from planner.anatomy.foramen import HALVES, foramen_region
 from planner.anatomy.limb import hip_region, shoulder_region
 from planner.anatomy.medial_branch import medial_branch_region
 from planner.anatomy.names import LEVELS, below, level_named
@@ -75,9 +75,12 @@ KINDS: dict[str, Kind] = {
         derive=lambda atlas, q: si_joint_region(atlas, q.name, q.one_side),
     ),
     "foramen": Kind(
-        form="foramen:L4-L5:right",
+        form="foramen:L4-L5:right[:upper|lower]",
         levels=2,
-        derive=lambda atlas, q: foramen_region(atlas, q.name, q.level, q.lower, q.one_side),
+        options=HALVES,
+        derive=lambda atlas, q: foramen_region(
+            atlas, q.name, q.level, q.lower, q.one_side, q.options[0] if q.options else ""
+        ),
     ),
     "disc": Kind(
         form="disc:L5-S1",

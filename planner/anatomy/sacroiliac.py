@@ -17,7 +17,7 @@ from planner.anatomy.joint import JointSpace, joint_space
 from planner.anatomy.names import Part
 from planner.errors import AnatomyError
 from planner.geometry.frames import CRANIAL_LPS, POSTERIOR_LPS, FloatArray, unit
-from planner.model import TargetRegion
+from planner.model import RegionAxes, TargetRegion
 from planner.model.region import Side
 
 MAX_GAP_MM = 5.0
@@ -28,6 +28,9 @@ MIN_HEIGHT_MM = 25.0
 
 TIP_DEPTH_MM = 4.0
 """Of the preferred tip in front of the posterior opening."""
+
+TIP_ABOVE_MM = 15.0
+"""The caudal margin: 10 to 20 mm are published."""
 
 MAX_NORMAL_OFF_DEG = 65.0
 """Between the joint's normal and left-right; the joint stands 10 to 45 degrees to sagittal."""
@@ -73,7 +76,7 @@ def si_joint_region(atlas: Atlas, name: str, side: Side) -> TargetRegion:
     region = block.selected(joint, posterior)
     free = region & ~bones[0] & ~bones[1]
     warnings = _warnings(space, drawn is not None, region, free)
-    tip = _preferred_tip(points[posterior], up, back)
+    tip = _preferred_tip(points[posterior], up, back, float(height.min()) + TIP_ABOVE_MM)
     place = free if free.any() else region
     used = joint & space.inside
     return TargetRegion(
@@ -83,6 +86,7 @@ def si_joint_region(atlas: Atlas, name: str, side: Side) -> TargetRegion:
         axis_lps=-back,
         plane_normal_lps=normal,
         side=side,
+        axes=_axes(block, points, np.stack([normal, back, up])),
         measures={
             "joint_gap_mm": max(float(np.median(gap[used])) if used.any() else 0.0, 0.0),
             "joint_height_mm": float(np.ptp(height)),
@@ -98,6 +102,20 @@ def si_joint_region(atlas: Atlas, name: str, side: Side) -> TargetRegion:
     )
 
 
+def _axes(block: Block, points: FloatArray, axes: FloatArray) -> RegionAxes:
+    """Across the joint to the side, back and up in it, with the extent of the whole joint."""
+    origin = points.mean(axis=0)
+    local = (points - origin) @ axes.T
+    voxel = np.array([block.extent_mm(axis) for axis in axes]) / 2
+    return RegionAxes(
+        origin_lps_mm=origin,
+        axes_lps=axes,
+        low_mm=local.min(axis=0) - voxel,
+        high_mm=local.max(axis=0) + voxel,
+        words="above the caudal margin of the joint",
+    )
+
+
 def _in_plane(normal_lps: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Up and back in the plane of the joint, at right angles."""
     up = unit(CRANIAL_LPS - (CRANIAL_LPS @ normal_lps) * normal_lps)
@@ -105,10 +123,12 @@ def _in_plane(normal_lps: FloatArray) -> tuple[FloatArray, FloatArray]:
     return up, unit(back - (back @ up) * up)
 
 
-def _preferred_tip(points_lps_mm: FloatArray, up: FloatArray, back: FloatArray) -> FloatArray:
-    """In the middle of the height, a little in front of the posterior opening there."""
+def _preferred_tip(
+    points_lps_mm: FloatArray, up: FloatArray, back: FloatArray, wanted_mm: float
+) -> FloatArray:
+    """At the wanted height, or as near to it as the region reaches, near the posterior opening."""
     height = points_lps_mm @ up
-    middle = np.median(height)
+    middle = np.clip(wanted_mm, height.min(), height.max())
     row = points_lps_mm[np.abs(height - middle) <= 4.0]
     opening = (row @ back).max()
     near = row[np.abs(row @ back - (opening - TIP_DEPTH_MM)) <= 2.5]

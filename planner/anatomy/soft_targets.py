@@ -27,7 +27,9 @@ from planner.model.region import Side
 RIM_MM = 3.0
 """Of the body that is left out: a tip there is at the cortex."""
 
-CHAIN_FROM_BONE_MM = (1.5, 8.0)
+CHAIN_FROM_BONE_MM = (1.5, 5.0)
+"""At most 5 mm in front of the cortex, as the procedure asks."""
+
 CHAIN_SECTOR_DEG = (25.0, 65.0)
 """From straight in front of the body towards the side; the chain lies at its edge."""
 

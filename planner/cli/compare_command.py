@@ -13,10 +13,12 @@ import typer
 from planner.cli.console import Console
 from planner.cli.options import (
     AsJson,
+    Image,
     LabelNames,
     LabelTable,
     MaskReading,
     MeshFrame,
+    PlanFile,
     Quiet,
     SegThreshold,
     Structures,
@@ -49,7 +51,7 @@ class CompareRequest:
 
 
 def compare(
-    plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.")],
+    plan_file: PlanFile,
     tip: Annotated[
         str | None,
         typer.Argument(metavar="[L,P,S]", help="The tip, where --actual is an entry in numbers."),
@@ -69,9 +71,7 @@ def compare(
         ),
     ] = None,
     path: Annotated[int, typer.Option(metavar="N", min=1, help="The path that was followed.")] = 1,
-    image: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The image the plan was made on.")
-    ] = None,
+    image: Image = None,
     structures: Structures = None,
     label_names: LabelNames = None,
     label_table: LabelTable = None,
@@ -103,7 +103,7 @@ def compare(
 
 
 def run_compare(console: Console, request: CompareRequest, *, as_json: bool) -> ExitCode:
-    """NOT_FEASIBLE when a clearance of the needle as it lies is under its margin."""
+    """NOT_FEASIBLE when the tip misses its target, or a clearance is under its margin."""
     from planner.cli.plan_scene import body_of, plan_scene
     from planner.compare import compare_needle
     from planner.compare.texts import comparison_json, comparison_text
@@ -143,7 +143,8 @@ def run_compare(console: Console, request: CompareRequest, *, as_json: bool) -> 
         console.result(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
     else:
         console.result(comparison_text(plan, comparison))
-    return ExitCode.NOT_FEASIBLE if comparison.is_under_margin else ExitCode.OK
+    is_wrong = comparison.is_under_margin or comparison.is_on_target is False
+    return ExitCode.NOT_FEASIBLE if is_wrong else ExitCode.OK
 
 
 def actual_needle(request: CompareRequest, planned: TrajectoryRecord) -> ActualNeedle:
@@ -221,9 +222,10 @@ def _write(
     scene: PlanScene | None,
     content: dict[str, object],
 ) -> None:
+    from planner.cli.outputs import OutputFolder
     from planner.compare.picture import comparison_figure
     from planner.io.atomic import write_text_atomic
-    from planner.report.files import make_folder, write_png
+    from planner.report.files import write_png
     from planner.report.html_plan import as_result
 
     result = as_result(
@@ -231,9 +233,10 @@ def _write(
         volume=None if scene is None else scene.volume,
         structures=None if scene is None else scene.structures,
     )
-    with console.stage("drawing"):
-        figure = comparison_figure(result, comparison, is_image_known=scene is not None)
-    make_folder(folder)
-    write_png(figure, folder / PICTURE_FILE)
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-    write_text_atomic(folder / JSON_FILE, text + "\n")
+    with OutputFolder(folder) as output:  # picture and numbers are of one needle, or neither
+        with console.stage("drawing"):
+            figure = comparison_figure(result, comparison, is_image_known=scene is not None)
+        write_png(figure, output.staging / PICTURE_FILE)
+        write_text_atomic(output.staging / JSON_FILE, text + "\n")
+        output.commit()

@@ -9,16 +9,18 @@ import typer
 
 from planner.cli.options import (
     AsJson,
+    Image,
     LabelNames,
     LabelTable,
     MaskReading,
     MeshFrame,
+    PlanFile,
     Quiet,
     SegThreshold,
+    Structures,
 )
 from planner.cli.runner import run_command
 
-PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.")]
 Ranks = Annotated[
     list[int] | None,
     typer.Option("--path", metavar="N", help="Rank of a path; default all. Repeatable."),
@@ -60,14 +62,8 @@ def export(
         Path | None,
         typer.Option("--out", metavar="FILE|DIR", help="Default: beside the plan."),
     ] = None,
-    image: Annotated[
-        Path | None,
-        typer.Option("--image", metavar="DIR", help="The image the plan was made on."),
-    ] = None,
-    structures: Annotated[
-        list[Path] | None,
-        typer.Option("--structures", metavar="FILE", help="Masks of the plan. Repeatable."),
-    ] = None,
+    image: Image = None,
+    structures: Structures = None,
     label_names: LabelNames = None,
     label_table: LabelTable = None,
     mesh_frame: MeshFrame = None,
@@ -92,7 +88,8 @@ def export(
     quiet: Quiet = False,
 ) -> int:
     """Write or send the paths of a plan for other programs and for people."""
-    from planner.cli.export import ExportRequest, run_export
+    from planner.cli.export import run_export
+    from planner.cli.export_request import ExportRequest
 
     request = ExportRequest(
         plan_file=plan_file,
@@ -131,7 +128,7 @@ def serve(
     quiet: Quiet = False,
 ) -> int:
     """Wait for OpenIGTLink clients and give each the paths of a plan."""
-    from planner.cli.export import run_serve
+    from planner.cli.serve import run_serve
 
     return run_command(
         lambda console: run_serve(

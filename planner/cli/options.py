@@ -10,6 +10,11 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no notes on stderr.")]
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.")]
+Image = Annotated[
+    Path | None,
+    typer.Option("--image", metavar="PATH", help="The image the plan was made on."),
+]
 Structures = Annotated[
     list[Path] | None,
     typer.Option(

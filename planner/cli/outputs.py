@@ -67,15 +67,21 @@ class OutputFolder:
         staged = sorted(path for path in self.staging.rglob("*") if path.is_file())
         staged.sort(key=lambda path: path.name == PLAN_FILE)
         moved: list[Path] = []
+        whole = [path for path in self.staging.iterdir() if path.is_dir()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for path in staged:
                 if path.name == PLAN_FILE:
                     self._remove_stale(path.parent.relative_to(self.staging))
+            for folder in whole:
+                # A new folder comes in one step: nobody imports half a series.
+                with contextlib.suppress(OSError):  # there is one already: file by file
+                    folder.replace(self.folder / folder.name)
             for path in staged:
                 final = self.folder / path.relative_to(self.staging)
-                final.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(final)
+                if path.exists():
+                    final.parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(final)
                 moved.append(final)
         except OSError as error:
             raise _output_error(self.folder, error) from error

@@ -11,10 +11,12 @@ import typer
 from planner.cli.compare_command import compare
 from planner.cli.console import Console
 from planner.cli.options import (
+    Image,
     LabelNames,
     LabelTable,
     MaskReading,
     MeshFrame,
+    PlanFile,
     Quiet,
     SegThreshold,
     Structures,
@@ -33,10 +35,6 @@ if TYPE_CHECKING:
 MAX_PICTURE_BYTES = 30_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
-Image = Annotated[
-    Path | None, typer.Option("--image", metavar="PATH", help="The image the plan was made on.")
-]
-
 
 def register_report_commands(app: typer.Typer) -> None:
     """Adds the commands to the program."""
@@ -46,7 +44,7 @@ def register_report_commands(app: typer.Typer) -> None:
 
 
 def report(
-    plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json.")],
+    plan_file: PlanFile,
     image: Image = None,
     structures: Structures = None,
     label_names: LabelNames = None,

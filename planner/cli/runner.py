@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
+from types import FrameType
 
 from typer.exceptions import Abort, Exit, TyperException
 
@@ -47,7 +51,8 @@ def _guarded(
 ) -> tuple[ExitCode, str | None]:
     """The exit code and the error to show, if any."""
     try:
-        code = command(console)
+        with _ended_in_order():
+            code = command(console)
     except (TyperException, Exit, Abort, BrokenPipeError):
         raise
     except (InputError, GeometryError) as error:
@@ -66,6 +71,23 @@ def _guarded(
         return code, None
     finally:
         console.drop_progress()
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """A request to end (SIGTERM) is an interrupt: what is half done is taken away first."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there may handlers be set
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _debug_traceback() -> None:

@@ -8,16 +8,18 @@ import numpy as np
 
 from planner.compare.errors_mm import PlacementErrors, placement_errors
 from planner.compare.shaft import shaft_start_lps_mm
-from planner.errors import InputError
+from planner.errors import InputError, PlannerError
 from planner.geometry import Grid, Mask
 from planner.geometry.clearance import MaskIndex, floor_to_hundredth, throw_end_lps_mm
 from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument, StructureRecord, TrajectoryRecord
 from planner.model import Structure, StructureSet, Verdict, verdict_of_margin
+from planner.report.html_region import region_mask
 
 NO_MASKS = "not measured: the image and the masks were not given"
 METAL_NOTE = "to the mask as drawn: the shift of the image beside metal is not counted"
 TURNED_NOTE = "the needle points against the plan: entry and tip may be mixed up"
+LONGER_NOTE = "marked longer than the needle of the plan: another needle, or not its ends"
 MOST_ANGLE_DEG = 90.0
 COVER_NOTE = "the needle or its margin reaches beyond the mask or the image"
 
@@ -52,9 +54,10 @@ class ActualClearance:
 class Comparison:
     """What was compared, the errors, and the clearances with the least room first.
 
-    ``is_on_target`` tells whether the tip keeps the tolerance of the plan; None where the plan
-    aims at a region, which has no one point. ``shaft_lps_mm`` is where the axis begins that
-    the clearances are of, and ``prolonged_mm`` how far behind the marked entry that is.
+    ``is_on_target`` tells whether the tip keeps the tolerance of the plan, or lies in the region
+    that the plan aims at; None where that region cannot be derived again. ``shaft_lps_mm`` is
+    where the axis begins that the clearances are of, and ``prolonged_mm`` how far behind the
+    marked entry that is.
     """
 
     rank: int
@@ -65,6 +68,15 @@ class Comparison:
     shaft_lps_mm: FloatArray
     prolonged_mm: float
     is_on_target: bool | None
+    needle_length_mm: float
+    """Of the needle of the plan."""
+    tolerance_mm: float | None
+    """Of the target point; None for a region."""
+
+    @property
+    def is_longer(self) -> bool:
+        """Whether the needle was marked longer than that of the plan is."""
+        return not self.errors.actual_depth_mm <= self.needle_length_mm
 
     @property
     def is_under_margin(self) -> bool:
@@ -149,7 +161,8 @@ def compare_needle(
     the body behind the marked entry included, to the nearest voxel box, less the needle's outer
     radius, against the margin of the plan. It is never PASS where a part of the margin lies
     beyond the mask or the image, nor beside metal, where the masks as drawn are not where the
-    anatomy is, nor for a needle more than 90 degrees off the plan.
+    anatomy is, nor for a needle more than 90 degrees off the plan, nor for one that was marked
+    longer than the needle of the plan.
     """
     planned = next((t for t in plan.trajectories if t.rank == rank), None)
     if planned is None:
@@ -169,7 +182,8 @@ def compare_needle(
     start = shaft_start_lps_mm(actual.entry_lps_mm, actual.tip_lps_mm, plan.needle.length_mm, body)
     axis = np.stack([start, end])
     is_along = errors.angle_deg <= MOST_ANGLE_DEG
-    doubts = () if is_along else (TURNED_NOTE,)
+    is_as_long = errors.actual_depth_mm <= plan.needle.length_mm
+    doubts = (*(() if is_along else (TURNED_NOTE,)), *(() if is_as_long else (LONGER_NOTE,)))
     found = [
         _clearance(plan, planned, record, axis, structures, image_grid, doubts)
         for record in plan.structures
@@ -194,10 +208,24 @@ def compare_needle(
         clearances=tuple(sorted(found, key=_room_mm)),
         shaft_lps_mm=start,
         prolonged_mm=float(np.linalg.norm(start - actual.entry_lps_mm)),
-        is_on_target=None
-        if plan.target.region is not None
-        else errors.tip_to_target_mm <= plan.target.tolerance_mm,
+        is_on_target=errors.tip_to_target_mm <= plan.target.tolerance_mm
+        if plan.target.region is None
+        else _is_in_region(plan, actual, structures),
+        needle_length_mm=plan.needle.length_mm,
+        tolerance_mm=plan.target.tolerance_mm if plan.target.region is None else None,
     )
+
+
+def _is_in_region(
+    plan: PlanDocument, actual: ActualNeedle, structures: StructureSet | None
+) -> bool | None:
+    """Whether the tip lies in the region of the plan; None where the masks do not give it."""
+    if structures is None:
+        return None
+    try:
+        return bool(region_mask(plan, structures).contains(actual.tip_lps_mm))
+    except PlannerError:
+        return None
 
 
 def _clearance(

@@ -52,7 +52,7 @@ def comparison_figure(
         for place, view in zip(_TOP, views, strict=True):
             _draw_along(_axes(figure, place), scene, path, view, comparison)
         _draw_aim(_axes(figure, _AIM), result, path, comparison, views[0].plane)
-        _draw_text(_axes(figure, _TEXT), comparison, result.target.tolerance_mm)
+        _draw_text(_axes(figure, _TEXT), comparison)
         title = f"As it lies, against path {path.rank}:  {procedure_title(result)}"
         verdict, meaning = headline(comparison)
         draw_header(figure, title, verdict, meaning, margin_px=MARGIN_PX)
@@ -75,7 +75,9 @@ def headline(comparison: Comparison) -> tuple[Verdict, str]:
     """What stands largest: never a pass for a needle that is not where it was to be."""
     meaning = "clearances of the needle as it lies"
     if comparison.is_on_target is False:
-        miss = f"target missed by {number(comparison.errors.tip_to_target_mm, 1)} mm"
+        miss = "target region missed"
+        if comparison.tolerance_mm is not None:
+            miss = f"target missed by {number(comparison.errors.tip_to_target_mm, 1)} mm"
         return Verdict.FAIL, f"{miss}; {meaning}: {comparison.verdict.upper()}"
     return comparison.verdict, meaning
 
@@ -173,13 +175,16 @@ def _aim_directions(path: Trajectory) -> tuple[FloatArray, FloatArray]:
     return right, -down
 
 
-def _draw_text(axes: Any, comparison: Comparison, tolerance_mm: float) -> None:
+def _draw_text(axes: Any, comparison: Comparison) -> None:
     axes.set_axis_off()
     lines: list[tuple[str, str, str]] = [
         (f"{name:<20}{text}", "black", "normal") for name, text in error_rows(comparison)
     ]
     kept = VERDICT_COLOUR[Verdict.FAIL] if comparison.is_on_target is False else "black"
-    lines.append((f"{'':<20}{tolerance_text(comparison, tolerance_mm)}", kept, "bold"))
+    lines.append((f"{'':<20}{tolerance_text(comparison)}", kept, "bold"))
+    if comparison.is_longer:
+        told = f"LONGER than the needle of the plan, {comparison.needle_length_mm:g} mm"
+        lines.append((told, VERDICT_COLOUR[Verdict.FAIL], "bold"))
     lines += [("", "black", "normal")]
     head = f"{'clearance mm to':<30}{'as it lies':>11}{'needed':>8}{'planned':>9}"
     lines.append((head, "black", "bold"))

@@ -52,12 +52,24 @@ def prolonged_text(comparison: Comparison) -> str:
     )
 
 
-def tolerance_text(comparison: Comparison, tolerance_mm: float) -> str:
+def longer_text(comparison: Comparison) -> str:
+    """That the needle cannot be the one of the plan, or was not marked end to end."""
+    return (
+        f"LONGER THAN THE NEEDLE OF THE PLAN: {number(comparison.errors.actual_depth_mm, 1)} mm "
+        f"were marked, the needle has {comparison.needle_length_mm:g} mm. Another needle, or the "
+        "marks are not its ends."
+    )
+
+
+def tolerance_text(comparison: Comparison) -> str:
     """Whether the tip is where it was to be."""
-    if comparison.is_on_target is None:
-        return "to the preferred point of a region: whether the tip lies in it is not measured"
+    if comparison.tolerance_mm is None:
+        place = {True: "the tip lies in it", False: "the tip lies OUTSIDE it"}
+        told = "whether the tip lies in it is not known without image and masks"
+        found = told if comparison.is_on_target is None else place[comparison.is_on_target]
+        return f"to the preferred point of a region: {found}"
     is_met = "kept" if comparison.is_on_target else "NOT KEPT"
-    return f"tolerance {tolerance_mm:g} mm: {is_met}"
+    return f"tolerance {comparison.tolerance_mm:g} mm: {is_met}"
 
 
 def comparison_text(plan: PlanDocument, comparison: Comparison) -> str:
@@ -72,9 +84,11 @@ def comparison_text(plan: PlanDocument, comparison: Comparison) -> str:
     )
     if comparison.prolonged_mm > 0:
         lines += _wrapped(prolonged_text(comparison))
+    if comparison.is_longer:
+        lines += _wrapped(longer_text(comparison))
     lines.append("")
     lines += [f"{name:<20}{text}" for name, text in error_rows(comparison)]
-    lines.append(f"{'':<20}{tolerance_text(comparison, plan.target.tolerance_mm)}")
+    lines.append(f"{'':<20}{tolerance_text(comparison)}")
     lines.append("")
     lines += _table(comparison.clearances)
     notes = dict.fromkeys(c.note for c in comparison.clearances if c.note)
@@ -131,6 +145,8 @@ def comparison_json(plan: PlanDocument, comparison: Comparison) -> dict[str, Any
             "tip_to_target_mm": e.tip_to_target_mm,
             "tolerance_mm": plan.target.tolerance_mm,
             "is_on_target": comparison.is_on_target,
+            "needle_length_mm": comparison.needle_length_mm,
+            "is_longer_than_needle": comparison.is_longer,
         },
         "clearances": [
             {

@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from planner.geometry import Grid
 from planner.geometry.segments import segment_box_squared
 
+ROUND_MM = 1e-9
+"""A voxel that the axis runs through is at most this far from it, by rounding."""
+
 
 def capsule_voxels(
     grid: Grid, start_lps_mm: ArrayLike, end_lps_mm: ArrayLike, radius_mm: float
@@ -44,7 +47,7 @@ def capsule_voxels(
         for row, column in zip(j[near], i[near], strict=True):
             centre = np.array([k, row, column]) * spacing_mm
             squared, _ = segment_box_squared(start, end, centre, spacing_mm / 2)
-            touched[k, row, column] = squared <= radius_mm**2
+            touched[k, row, column] = squared <= (radius_mm + ROUND_MM) ** 2
     return touched
 
 

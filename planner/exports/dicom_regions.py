@@ -27,6 +27,7 @@ from planner.model.mr import (
 )
 from planner.model.structures import StructureRole
 from planner.physics.materials import UNKNOWN_METAL, candidate_materials
+from planner.report.html_region import GIVEN_REGION, region_mask
 from planner.safety.metal import VOID_NAME, metal_layer, sweep_mask, sweep_widths, void_mask
 
 
@@ -57,8 +58,9 @@ def derived_regions(plan: PlanToExport, source: SourceImages) -> tuple[Region, .
     Raises
     ------
     InputError
-        The plan has implants but the structures were not given, or the metal is not in
-        the table with the numbers of the plan: leaving the void out would look safe.
+        The plan has implants or a target region but the structures were not given, the region
+        is not the one of the plan, or the metal is not in the table with the numbers of the
+        plan: leaving the void out would look safe.
     """
     return (
         *(_path_region(plan, n, source) for n in range(len(plan.paths))),
@@ -85,8 +87,11 @@ def _path_region(plan: PlanToExport, n: int, source: SourceImages) -> Region:
 def _target_regions(plan: PlanToExport, source: SourceImages) -> list[Region]:
     target, grid = plan.document.target, source.volume.grid
     found = []
+    given = None if target.region is None else target.region.name.removeprefix(GIVEN_REGION)
     if source.structures is not None:
         for structure in source.structures.with_role(StructureRole.TARGET):
+            if structure.name == given:
+                continue  # told below, as what it was
             found.append(
                 Region(
                     name=structure.name,
@@ -95,6 +100,8 @@ def _target_regions(plan: PlanToExport, source: SourceImages) -> list[Region]:
                     words="target structure of the plan",
                 )
             )
+    if target.region is not None:
+        return [*found, _region_of(plan, source)]
     ball = capsule_voxels(grid, target.point_lps_mm, target.point_lps_mm, target.tolerance_mm)
     if ball.any():
         found.append(
@@ -106,6 +113,26 @@ def _target_regions(plan: PlanToExport, source: SourceImages) -> list[Region]:
             )
         )
     return found
+
+
+def _region_of(plan: PlanToExport, source: SourceImages) -> Region:
+    """The region in which the tip may lie anywhere, derived again and held to its hash."""
+    record = plan.document.target.region
+    assert record is not None
+    if source.structures is None:
+        raise InputError(
+            "the target region of the plan is derived from its masks",
+            seen="no mask",
+            needed="the mask files the plan was made with",
+            where="--structures",
+        )
+    said = [record.words or "target region", "the tip may lie anywhere in it", *record.warnings]
+    return Region(
+        name=f"target {record.name}",
+        kind=RegionKind.TARGET,
+        mask=region_mask(plan.document, source.structures),
+        words="; ".join(said),
+    )
 
 
 def _metal_regions(plan: PlanToExport, source: SourceImages) -> list[Region]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
+from planner.exports.in_time import in_time
 from planner.io.dicom_values import quiet_pydicom
 from planner.io.pacs.query import PacsError, PacsSource, plain_text
 
@@ -111,7 +112,8 @@ def _store(files: list[Path], headers: list[Any], target: PacsSource) -> int:
         for file, header in zip(files, headers, strict=True):
             _require_context(association, header, target, n_stored)
             try:
-                status = association.send_c_store(pydicom.dcmread(file))
+                with _cut_off(association, ANSWER_SHARE * target.timeout_s):
+                    status = association.send_c_store(pydicom.dcmread(file))
             except (RuntimeError, ValueError) as error:
                 raise _failed(target, n_stored, len(files), type(error).__name__) from error
             code = status.get("Status") if status else None
@@ -154,9 +156,32 @@ def _associated(headers: list[Any], target: PacsSource) -> Iterator[Any]:
             association.abort()
 
 
-def _require_host(target: PacsSource) -> None:
+@contextmanager
+def _cut_off(association: Any, limit_s: float) -> Iterator[None]:
+    """After the limit the connection is cut: a receiver may stop reading in the middle.
+
+    The library sends without a limit of its own, in a thread that its abort waits for.
+    """
+    connection = getattr(association.dul.socket, "socket", None)
+
+    def cut() -> None:
+        if connection is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(limit_s, cut)
+    timer.daemon = True
+    timer.start()
     try:
-        socket.getaddrinfo(target.host, target.port)
+        yield
+    finally:
+        timer.cancel()
+
+
+def _require_host(target: PacsSource) -> None:
+    ask = functools.partial(socket.getaddrinfo, target.host, target.port)
+    try:
+        in_time(ask, CONNECTING_SHARE * target.timeout_s)
     except OSError as error:
         raise PacsError(
             "the receiver does not answer",
@@ -219,7 +244,7 @@ def _stow(files: list[Path], headers: list[Any], target: PacsSource) -> int:
     n_stored = 0
     for file, header in zip(files, headers, strict=True):
         try:
-            answer = _in_time(
+            answer = in_time(
                 functools.partial(
                     client.store_instances, [pydicom.dcmread(file)], header.StudyInstanceUID
                 ),
@@ -246,25 +271,6 @@ def _stow(files: list[Path], headers: list[Any], target: PacsSource) -> int:
             raise _failed(target, n_stored, len(files), "the service says it failed")
         n_stored += 1
     return n_stored
-
-
-def _in_time(call: Callable[[], Any], limit_s: float) -> Any:
-    """What a call returns or raises; TimeoutError after the limit.
-
-    The limits of the web client are for each piece that comes: a service that trickles
-    would win time without end. The call is left behind in its thread, which ends with the
-    program.
-    """
-    done: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(call())
-        except Exception as error:  # raised again where the result is asked for
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return done.result(timeout=limit_s)
 
 
 def _web_client(target: PacsSource) -> Any:

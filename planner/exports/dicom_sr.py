@@ -33,7 +33,7 @@ from planner.exports.dicom_common import (
     write_object,
 )
 from planner.exports.dicom_source import SourceImages
-from planner.exports.plan_to_export import PlanToExport, verdict_of
+from planner.exports.plan_to_export import PlanToExport, region_words, verdict_of
 from planner.io.plan_document import ClearanceRecord, TrajectoryRecord
 
 _DECIMALS = Decimal("0.0001")
@@ -156,13 +156,12 @@ def _lengths(plan: PlanToExport, path: TrajectoryRecord, source: SourceImages) -
     frame = source.frame_of_reference_uid
     line = _coordinates("POLYLINE", [path.entry_lps_mm, path.tip_lps_mm], frame)
     target = _coordinates("POINT", [document.target.point_lps_mm], frame)
+    aim = _code("TIP-TARGET", "Distance of the tip from the target")
+    if document.target.region is not None:
+        aim = _code("TIP-PREFERRED", "Distance of the tip from the preferred point")
     found = [
         _millimetres(codes.SCT.Length, _nearest(path.length_mm), line),
-        _millimetres(
-            _code("TIP-TARGET", "Distance of the tip from the target"),
-            _up(path.tip_to_target_mm),
-            target,
-        ),
+        _millimetres(aim, _up(path.tip_to_target_mm), target),
         _millimetres(codes.DCM.NeedleLength, _nearest(document.needle.length_mm)),
         _millimetres(
             _code("NEEDLE-OD", "Needle outer diameter"), _up(document.needle.outer_diameter_mm)
@@ -217,6 +216,7 @@ def _texts(plan: PlanToExport, path: TrajectoryRecord) -> list[Any]:
         (_code("PROCEDURE", "Procedure"), f"{procedure.id}: {procedure.title}"),
         (_code("RESEARCH", "Research use statement"), statement(plan)),
         (_code("PLANHASH", "SHA-256 of the plan file"), plan.sha256),
+        (_code("REGION", "Target region"), region_words(plan)),
         (_code("STRUCTURES", "Names of structures in full"), _full_names(path)),
     )
     return [

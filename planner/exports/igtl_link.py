@@ -7,6 +7,7 @@ closes it as well. A receiver that does neither, or closes before all was sent, 
 
 from __future__ import annotations
 
+import functools
 import re
 import socket
 import socketserver
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from planner.errors import InputError, OutputError
 from planner.exports.igtl_messages import (
@@ -25,6 +26,7 @@ from planner.exports.igtl_messages import (
     read_header,
     read_status,
 )
+from planner.exports.in_time import in_time
 
 DEFAULT_PORT = 18944
 TIMEOUT_S = 8.0
@@ -136,8 +138,10 @@ def send_messages(
 
 
 def _connected(host: str, port: int, deadline: _Deadline) -> socket.socket:
-    try:
-        return socket.create_connection((host, port), timeout=deadline.left_s())
+    left_s = deadline.left_s()
+    try:  # the name service has no limit of its own
+        connect = functools.partial(socket.create_connection, (host, port), timeout=left_s)
+        return cast(socket.socket, in_time(connect, left_s))
     except _BROKEN:  # it was there
         raise
     except (OSError, UnicodeError) as error:  # the second: a name that is no host name

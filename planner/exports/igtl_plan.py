@@ -110,8 +110,11 @@ def _line(plan: PlanToExport, path: TrajectoryRecord, thickness: Thickness) -> L
         Thickness.DIAMETER: diameter_mm,
         Thickness.RADIUS: diameter_mm / 2,
     }
+    throw_mm = plan.document.needle.throw_mm
+    # No field of TRAJ or POINT holds a throw: a console that shows names shows it.
+    fires = f" fires {throw_mm:g} mm" if throw_mm > 0 else ""
     return Line(
-        name=plan.name_of(path),
+        name=f"{plan.name_of(path)}{fires}",
         group=GROUP,
         rgba=_RGBA[verdict_of(path)],
         entry_ras_mm=ras_from_lps(path.entry_lps_mm),

@@ -164,6 +164,16 @@ def least_clearance(path: TrajectoryRecord) -> str:
     return f"least clearance {path.clearance_mm[structure]:.2f} mm to {structure}"
 
 
+def region_words(plan: PlanToExport) -> str:
+    """The target region, how it was found, and what to look at; empty where it is a point."""
+    region = plan.document.target.region
+    if region is None:
+        return ""
+    parts = [region.name, region.words or "the mask of that structure"]
+    parts += ["the tip may lie anywhere in it", *(f"LOOK AT IT: {w}" for w in region.warnings)]
+    return one_line("; ".join(parts))
+
+
 def one_line(text: str) -> str:
     """The text without line breaks and control characters: names come from others' files."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

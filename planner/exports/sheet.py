@@ -5,10 +5,11 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from planner.exports.plan_to_export import PlanToExport, one_line, verdict_of
+from planner.exports.plan_to_export import PlanToExport, one_line, region_words, verdict_of
 from planner.geometry.frames import ras_from_lps
 from planner.io.atomic import write_text_atomic
 from planner.io.plan_document import RESEARCH_USE, Point, TrajectoryRecord
+from planner.model import Verdict
 
 _WORDS_LPS = (("right", "left"), ("anterior", "posterior"), ("inferior", "superior"))
 """What a negative and a positive number along L, P and S mean, seen from the origin."""
@@ -56,6 +57,7 @@ def sheet_html(plan: PlanToExport) -> str:
         f'<p class="banner">{_text(RESEARCH_USE)}</p>\n{unverified}'
         f"<p>Needle {_text(document.needle.name)}, {document.needle.outer_diameter_mm:g} mm thick, "
         f"{document.needle.length_mm:g} mm long. Plan verdict: <b>{document.verdict}</b>.</p>\n"
+        f"{_region(plan)}"
         f"{''.join(_section(plan, p) for p in plan.paths)}\n{_foot(plan)}</body></html>\n"
     )
 
@@ -70,6 +72,11 @@ def spoken(point_lps_mm: Point) -> str:
     return ", ".join(parts)
 
 
+def _region(plan: PlanToExport) -> str:
+    words = region_words(plan)
+    return f"<p><b>Target region</b> {_text(words)}.</p>\n" if words else ""
+
+
 def _section(plan: PlanToExport, path: TrajectoryRecord) -> str:
     document = plan.document
     throw_mm = document.needle.throw_mm
@@ -79,7 +86,10 @@ def _section(plan: PlanToExport, path: TrajectoryRecord) -> str:
     points = (
         ("Entry on the skin", path.entry_lps_mm),
         ("Tip of the needle", path.tip_lps_mm),
-        ("Target", document.target.point_lps_mm),
+        (
+            "Target" if document.target.region is None else "Preferred point of the region",
+            document.target.point_lps_mm,
+        ),
     )
     angles = path.angles
     b0 = "not known" if angles.b0_deg is None else f"{angles.b0_deg:.1f}°"
@@ -92,7 +102,7 @@ def _section(plan: PlanToExport, path: TrajectoryRecord) -> str:
         f"<p><b>Depth</b> {depth}. <b>Angles</b> axial {angles.axial_deg:+.1f}° (positive: the "
         f"tip points left), craniocaudal {angles.craniocaudal_deg:+.1f}° (positive: cranially), "
         f"to the skin's normal {angles.skin_normal_deg:.1f}°, to the main field {b0}.</p>\n"
-        f"{_clearances(path)}"
+        f"{_clearances(path)}{_open(path)}"
         f'<p class="small">{_text(plan.description_of(path))}</p></section>\n'
     )
 
@@ -122,6 +132,21 @@ def _clearances(path: TrajectoryRecord) -> str:
     )
     head = "<tr><th>tightest structures</th><th>clear, mm</th><th>required, mm</th></tr>"
     return f"<table>{head}{rows}</table>\n"
+
+
+def _open(path: TrajectoryRecord) -> str:
+    """Every finding that is not a pass, in one line each."""
+    told = []
+    for f in path.findings:
+        if f.verdict is not Verdict.PASS:
+            what = " ".join(part for part in (f.constraint.replace("_", " "), f.structure) if part)
+            numbers = ""
+            if f.measured is not None:
+                needed = "" if f.required is None else f", required {f.required:g}"
+                numbers = f" {f.measured:g} {f.unit}{needed}"
+            note = f" ({f.note})" if f.note else ""
+            told.append(f"<li><b>{f.verdict.upper()}</b> {_text(what + numbers + note)}</li>")
+    return f"<p><b>Not a pass:</b></p><ul>{''.join(told)}</ul>\n" if told else ""
 
 
 def _foot(plan: PlanToExport) -> str:

@@ -19,6 +19,7 @@ from planner.exports.plan_to_export import PlanToExport, one_line, verdict_of
 from planner.io.atomic import write_bytes_atomic
 from planner.io.plan_document import RESEARCH_USE
 from planner.model import StructureRole, Verdict
+from planner.report.html_region import GIVEN_REGION, region_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,10 +125,13 @@ def write_needles(plan: PlanToExport, path: Path) -> Path:
 def write_structures(plan: PlanToExport, structures: StructureSet, path: Path) -> Path:
     """The masks as a ``.seg.nrrd``, one segment each under its name; overlaps in layers.
 
-    The header says which plan, frame of reference and series they belong to.
+    A target region that the plan derived from them is a segment too. The header says which
+    plan, frame of reference and series they belong to.
 
     Raises
     ------
+    InputError
+        If the region that the masks give is not the one of the plan.
     OutputError
         If it cannot be written.
     """
@@ -135,8 +139,7 @@ def write_structures(plan: PlanToExport, structures: StructureSet, path: Path) -
 
     layers: list[NDArray[np.uint8]] = []
     segments: list[dict[str, Any]] = []
-    for number, structure in enumerate(structures.structures, start=1):
-        inside = structure.mask.inside
+    for number, (name, inside, colour) in enumerate(_parts(plan, structures), start=1):
         at = next((n for n, taken in enumerate(layers) if not (taken[inside] > 0).any()), None)
         if at is None:
             layers.append(np.zeros(inside.shape, dtype=np.uint8))
@@ -150,8 +153,8 @@ def write_structures(plan: PlanToExport, structures: StructureSet, path: Path) -
                 "id": f"Segment_{number}",
                 "labelValue": value,
                 "layer": at,
-                "name": structure.name,
-                "color": list(_ROLE_RGB[structure.role]),
+                "name": name,
+                "color": list(colour),
             }
         )
     # Slicer counts i, j, k; several layers come first.
@@ -174,6 +177,18 @@ def write_structures(plan: PlanToExport, structures: StructureSet, path: Path) -
             seen=error.strerror or str(error),
             where=str(path),
         ) from error
+
+
+def _parts(
+    plan: PlanToExport, structures: StructureSet
+) -> list[tuple[str, NDArray[np.bool_], tuple[float, float, float]]]:
+    """Name, voxels and colour of each segment."""
+    found = [(s.name, s.mask.inside, _ROLE_RGB[s.role]) for s in structures.structures]
+    region = plan.document.target.region
+    if region is not None and region.name.removeprefix(GIVEN_REGION) not in structures:
+        mask = region_mask(plan.document, structures)
+        found.append((f"target {region.name}", mask.inside, _ROLE_RGB[StructureRole.TARGET]))
+    return found
 
 
 def _belonging(plan: PlanToExport) -> dict[str, str]:

@@ -111,6 +111,8 @@ class RegionRecord(Part):
     plane_normal_lps: Point | None
     measures: dict[str, float]
     words: str
+    warnings: tuple[str, ...] = ()
+    """What a person should look at before trusting the region."""
 
 
 class TargetRecord(Part):

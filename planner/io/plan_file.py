@@ -198,6 +198,7 @@ def _region(region: TargetRegion | None) -> RegionRecord | None:
         else _point(region.plane_normal_lps),
         measures={key: float(value) for key, value in region.measures.items()},
         words=region.words,
+        warnings=tuple(region.warnings),
     )
 
 

@@ -262,11 +262,33 @@ def _wrong_sides(extents: Sequence[_Extent]) -> Iterator[Finding]:
                     extent, side, abs(gap), f"it lies {_other(side)} of '{twin.structure.name}'"
                 )
             continue
+        if _is_one_limb(extents, side):
+            continue
         middle, how = _middle(extent, extents)
         beyond = (middle - x) if side == "left" else (x - middle)
         on_wrong = extent.left_mm < middle if side == "left" else extent.left_mm > middle
         if beyond > WRONG_SIDE_MM and float(on_wrong.mean()) >= WRONG_SIDE_SHARE:
             yield _mismatch(extent, side, beyond, f"it lies {_other(side)} of {how}")
+
+
+def _is_one_limb(extents: Sequence[_Extent], side: str) -> bool:
+    """Whether nothing tells the patient's middle: all names are of one side, on both sides of it.
+
+    In an image of one limb the middle of the body is that of the limb, and what is called left
+    lies to both sides of it. Of mirrored labels all lie on the wrong side.
+    """
+    if any(_is_midline(e.structure) for e in extents):
+        return False
+    named = [(e, side_of_name(e.structure.name)) for e in extents]
+    if any(other is not None and other != side for _, other in named):
+        return False
+    for extent, own in named:
+        if own is None or extent.structure.role is StructureRole.BODY:
+            continue
+        beyond = float(extent.centroid_lps_mm[0]) - _middle(extent, extents)[0]
+        if (beyond if side == "left" else -beyond) > WRONG_SIDE_MM:
+            return True
+    return False
 
 
 def _middle(extent: _Extent, extents: Sequence[_Extent]) -> tuple[float, str]:

@@ -21,12 +21,13 @@ from planner.model.protocol_rules import (
     LevelApproach,
     MarginRule,
     OptIn,
+    Span,
     TerminalRule,
     TipRule,
     Triple,
     TwoNeedleRule,
 )
-from planner.model.region import TargetRegion
+from planner.model.region import RegionAxes, TargetRegion
 from planner.model.structures import MaskSource, Structure, StructureRole, StructureSet
 from planner.model.verdict import Finding, Verdict, verdict_of_margin
 
@@ -50,6 +51,8 @@ __all__ = [
     "PlanResult",
     "PlanWarning",
     "Protocol",
+    "RegionAxes",
+    "Span",
     "Structure",
     "StructureRole",
     "StructureSet",

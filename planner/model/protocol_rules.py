@@ -79,6 +79,15 @@ class Triple:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A range with its evidence tag, ends included."""
+
+    low: float
+    high: float
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginRule:
     """The margin a procedure keeps to one class of structure, or to structures by name.
 
@@ -170,11 +179,23 @@ class TipRule:
         0 at the near wall of the region along the path, 1 at the far wall.
     far_wall : Evidenced or None
         How far (mm) the tip with its throw stays from the region's far wall.
+    height_fraction : Span or None
+        Of the height of the whole anatomy, 0 at its lower end, 1 at its upper.
+    height_mm : Span or None
+        Above the lower end of the whole anatomy.
+    lateral : Evidenced or None
+        Least distance (mm) of the tip to the side of the anatomy's middle.
+    central_fraction : Evidenced or None
+        Of the way from the middle to the edge, at most, to either side and to front and back.
     """
 
     border: Evidenced | None = None
     preferred_depth_fraction: Evidenced | None = None
     far_wall: Evidenced | None = None
+    height_fraction: Span | None = None
+    height_mm: Span | None = None
+    lateral: Evidenced | None = None
+    central_fraction: Evidenced | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +204,10 @@ class CorridorRule:
 
     ``numbers`` by kind: ``pedicle``: ``gap_mm`` to the wall on each side.
     ``joint_plane``: ``max_plane_angle_deg`` between needle and joint plane,
-    ``max_depth_mm`` into the joint. ``kambin``: ``gap_mm`` around the cannula,
-    ``max_disc_obliquity_deg``. ``foramen``: ``least_triangle_area_mm2``,
-    ``max_depth_mm`` below the dorsal opening. Only what the file gives is there.
+    ``max_depth_mm`` into the joint. ``kambin``: ``gap_mm`` between needle and each wall of
+    the triangle, ``max_cannula_mm``, ``max_disc_obliquity_deg``. ``foramen``:
+    ``least_triangle_area_mm2``, ``max_depth_mm`` below the dorsal opening. Only what the
+    file gives is there.
     """
 
     kind: CorridorKind

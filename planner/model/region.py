@@ -22,6 +22,56 @@ _MEASURE = re.compile(r"[a-z][a-z0-9_]*_(?:" + "|".join(UNITS) + r")")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RegionAxes:
+    """Where in a whole piece of anatomy a place lies, whatever part of it is the target.
+
+    Attributes
+    ----------
+    origin_lps_mm : ndarray, shape (3,)
+    axes_lps : ndarray, shape (3, 3)
+        Rows, right-angled: to the side (of one side's anatomy: away from the midline; else to
+        the patient's left), to the back, to the head.
+    low_mm, high_mm : ndarray, shape (3,)
+        From where to where the anatomy reaches along each axis, from the origin.
+    words : str
+        What the ends of the height are: ``"from the lower to the upper pedicle"``.
+    """
+
+    origin_lps_mm: FloatArray
+    axes_lps: FloatArray
+    low_mm: FloatArray
+    high_mm: FloatArray
+    words: str = ""
+
+    def __post_init__(self) -> None:
+        for key, shape in (
+            ("origin_lps_mm", (3,)),
+            ("axes_lps", (3, 3)),
+            ("low_mm", (3,)),
+            ("high_mm", (3,)),
+        ):
+            values = np.array(getattr(self, key), dtype=np.float64)
+            if values.shape != shape or not np.isfinite(values).all():
+                raise TargetError(
+                    f"{key} of a region's axes needs finite numbers",
+                    seen=values.tolist(),
+                    needed=f"shape {shape}",
+                )
+            values.setflags(write=False)
+            object.__setattr__(self, key, values)
+        is_square = np.allclose(self.axes_lps @ self.axes_lps.T, np.eye(3), atol=1e-6)
+        if not is_square or not bool((self.high_mm > self.low_mm).all()):
+            raise TargetError(
+                "the axes of a region are not at right angles, or it reaches nowhere along one",
+                seen=f"{self.low_mm.tolist()} to {self.high_mm.tolist()}",
+            )
+
+    def local_mm(self, points_lps_mm: FloatArray) -> FloatArray:
+        """To the side, to the back, to the head, from the origin; shape (..., 3)."""
+        return np.asarray((points_lps_mm - self.origin_lps_mm) @ self.axes_lps.T)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TargetRegion:
     """Where a needle tip may lie, and how a needle gets in; all directions and points in LPS.
 
@@ -46,6 +96,9 @@ class TargetRegion:
     measures : Mapping of str to float
         Numbers with the unit in the key: ``"pedicle_width_mm"``, ``"disc_obliquity_deg"``.
         Only what was measured is there; a missing key is unknown, never zero.
+    axes : RegionAxes or None
+        By which rules about the tip's place are asked (upper half, central third); None where
+        the region has no such axes, as one that was drawn.
     words : str
         One sentence: how the region was derived and from which labels.
     warnings : tuple of str
@@ -69,6 +122,7 @@ class TargetRegion:
     side: Side | None = None
     corridor: Mask | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
+    axes: RegionAxes | None = None
     words: str = ""
     warnings: tuple[str, ...] = ()
 

@@ -15,6 +15,7 @@ from planner.model import (
     MarginRule,
     OptIn,
     Protocol,
+    Span,
     TerminalRule,
     TipRule,
     Triple,
@@ -31,6 +32,7 @@ from planner.protocols.schema import (
     NamedMarginEntry,
     ProtocolFile,
     RangeEntry,
+    SpanEntry,
     TerminalEntry,
     TipEntry,
     TwoNeedlesEntry,
@@ -197,7 +199,15 @@ def _tip(entry: TipEntry | None) -> TipRule | None:
         border=_evidenced(entry.border_mm),
         preferred_depth_fraction=_evidenced(entry.preferred_depth_fraction),
         far_wall=_evidenced(entry.far_wall_mm),
+        height_fraction=_span(entry.height_fraction),
+        height_mm=_span(entry.height_mm),
+        lateral=_evidenced(entry.lateral_mm),
+        central_fraction=_evidenced(entry.central_fraction),
     )
+
+
+def _span(entry: SpanEntry | None) -> Span | None:
+    return None if entry is None else Span(low=entry.min, high=entry.max, evidence=entry.evidence)
 
 
 def _corridor(content: ProtocolFile) -> CorridorRule | None:

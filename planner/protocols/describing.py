@@ -81,8 +81,17 @@ def _target_lines(protocol: Protocol) -> list[str]:
                 ("from the region's border", tip.border, "mm at least"),
                 ("depth in the region", tip.preferred_depth_fraction, "of the way through it"),
                 ("from its far wall", tip.far_wall, "mm at least, throw included"),
+                ("to the side of its middle", tip.lateral, "mm at least"),
+                ("off its middle", tip.central_fraction, "of the way to the edge at most"),
             )
         )
+        for name, span, unit in (
+            ("height in it", tip.height_fraction, "of its height"),
+            ("above its lower end", tip.height_mm, "mm"),
+        ):
+            if span is not None:
+                words = f"{span.low:g} to {span.high:g} {unit} [{span.evidence}]"
+                lines.append(_text(name, words))
     if protocol.two_needles is not None:
         lines += [
             _line("two tips apart", protocol.two_needles.spacing, "mm at least"),

@@ -236,12 +236,36 @@ class TerminalEntry(Table):
         return self
 
 
+class SpanEntry(Table):
+    """``{min = 10.0, max = 20.0, evidence = "L"}``; not negative."""
+
+    min: Annotated[Number, Field(ge=0.0)]
+    max: Number
+    evidence: Evidence
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SpanEntry:
+        if not (self.min < self.max):
+            raise ValueError("min must be below max")
+        return self
+
+
+class FractionSpanEntry(SpanEntry):
+    """Two fractions, 0 to 1."""
+
+    max: Annotated[Number, Field(le=1.0)]
+
+
 class TipEntry(Table):
     """Where in its region the tip may lie."""
 
     border_mm: EvidencedEntry | None = None
     preferred_depth_fraction: FractionEntry | None = None
     far_wall_mm: EvidencedEntry | None = None
+    height_fraction: FractionSpanEntry | None = None
+    height_mm: SpanEntry | None = None
+    lateral_mm: EvidencedEntry | None = None
+    central_fraction: FractionEntry | None = None
 
 
 class CorridorEntry(Table):

@@ -39,7 +39,7 @@ def path_numbers(result: PlanResult, path: Trajectory) -> Html:
     angles = path.angles
     b0 = "unknown" if angles.b0_deg is None else f"{number(angles.b0_deg, 0)}°"
     tiles = [
-        ("Depth, skin to tip", f"{number(path.length_mm, 1)} mm"),
+        (f"Depth, {_to(result)}", f"{number(path.length_mm, 1)} mm"),
         ("In the axial plane", towards(angles.axial_deg, "L", "R")),
         ("Cranio-caudal", towards(angles.craniocaudal_deg, "H", "F")),
         ("To the skin's normal", f"{number(angles.skin_normal_deg, 0)}°"),
@@ -75,10 +75,18 @@ def path_numbers(result: PlanResult, path: Trajectory) -> Html:
 def clearance_table(result: PlanResult, path: Trajectory) -> Html:
     """Every clearance against its margin, where it occurs, and the evidence of the margin."""
     evidence = {use.name: use.evidence for use in result.uses}
-    columns = ["Structure", "Clearance mm", "Required mm", "Room mm", "Verdict", "Where"]
+    columns = [
+        "Structure",
+        "Clearance mm",
+        "Required mm",
+        "Room mm",
+        "Verdict",
+        "Where on the needle",
+        "LPS mm",
+    ]
     if path.metal is not None:
-        columns.append("To the mask as drawn mm")
-    columns.append("Evidence of the margin")
+        columns.append("As drawn mm")
+    columns.append("Evidence")
     rows, others = [], []
     for place, item in enumerate(ranked_clearances(path)):
         measured, required = compared(item.clearance_mm, item.required_mm)
@@ -93,13 +101,16 @@ def clearance_table(result: PlanResult, path: Trajectory) -> Html:
             number(item.clearance_mm - item.required_mm, 2),
             tag(verdict),
             where_text(path, item),
+            point_text(item.on_needle_lps_mm) if _is_placed(item) else "unknown",
         ]
         if path.metal is not None:
             row.append(mr_text.drawn_text(path, item))
         rows.append([*row, evidence.get(item.structure, "")])
     if not rows:
         return element("p", element("b", NOTHING_MEASURED))
-    parts = [table(columns, rows, numeric=(1, 2, 3))]
+    parts = [
+        table(columns, rows, numeric=(1, 2, 3, 6, 7) if path.metal is not None else (1, 2, 3, 6))
+    ]
     if others:
         told = f"With more room, all pass, clearance (required) mm: {'; '.join(others)}."
         parts.append(element("p", told, cls="note"))
@@ -109,8 +120,8 @@ def clearance_table(result: PlanResult, path: Trajectory) -> Html:
 
 
 def where_text(path: Trajectory, item: Clearance) -> str:
-    """How deep on the needle a structure is nearest, and on which side: ``"34 mm deep, L"``."""
-    if not np.all(np.isfinite([item.on_needle_lps_mm, item.on_structure_lps_mm])):
+    """How deep on the needle a structure is nearest, to which side: ``"34 mm deep, to L"``."""
+    if not _is_placed(item):
         return "unknown"
     direction = unit(path.tip_lps_mm - path.entry_lps_mm)
     depth_mm = float((item.on_needle_lps_mm - path.entry_lps_mm) @ direction)
@@ -120,8 +131,17 @@ def where_text(path: Trajectory, item: Clearance) -> str:
         place = "at the tip" if beyond_mm < 0.5 else f"{number(beyond_mm, 0)} mm past the tip"
     away: FloatArray = item.on_structure_lps_mm - item.on_needle_lps_mm
     if float(np.linalg.norm(away)) > TOUCHING_MM:
-        place += f", to {orientation_letters(unit(away))} of the needle"
-    return f"{place}; LPS {point_text(item.on_needle_lps_mm)}"
+        place += f", to {orientation_letters(unit(away))}"
+    return place
+
+
+def _is_placed(item: Clearance) -> bool:
+    return bool(np.all(np.isfinite([item.on_needle_lps_mm, item.on_structure_lps_mm])))
+
+
+def _to(result: PlanResult) -> str:
+    throw_mm = result.needle.throw_mm
+    return f"fires {number(throw_mm, 0)} mm on" if throw_mm > 0 else "skin to tip"
 
 
 def paths_table(result: PlanResult) -> Html:

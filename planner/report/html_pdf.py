@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from planner.errors import OutputError
@@ -13,6 +16,12 @@ from planner.errors import OutputError
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER_VARIABLE = "NEEDLE_PLANNER_CHROMIUM"
 TIMEOUT_S = 60.0
+"""For a browser that works: on a busy machine a print takes some seconds."""
+
+IDLE_S = 8.0
+"""A browser that uses no processor time for so long hangs."""
+
+POLL_S = 0.05
 _PDF_MAGIC = b"%PDF-"
 
 
@@ -38,41 +47,96 @@ def find_browser() -> str:
     )
 
 
-def print_pdf(html: str, browser: str, *, timeout_s: float = TIMEOUT_S) -> bytes:
+def print_pdf(
+    html: str, browser: str, *, timeout_s: float = TIMEOUT_S, idle_s: float = IDLE_S
+) -> bytes:
     """The bytes of the PDF, A4, of an HTML report.
 
     The browser gets a profile folder of its own that is thrown away, no network and no
-    extension; a script would be refused by the policy that the report itself states.
+    extension; a script would be refused by the policy that the report itself states. One
+    that does nothing for ``idle_s`` hangs and is ended, with all that it started; one that
+    works is given ``timeout_s``.
 
     Raises
     ------
     OutputError
         If the browser fails, hangs or writes no PDF.
     """
-    with tempfile.TemporaryDirectory(prefix="needle-planner-") as name:
-        folder = Path(name)
-        (folder / "report.html").write_text(html, encoding="utf-8")
-        target = folder / "report.pdf"
-        command = [browser, *_options(folder), f"--print-to-pdf={target}",
-                   (folder / "report.html").as_uri()]  # fmt: skip
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise _failed(browser, f"no answer within {timeout_s:g} s") from error
-        except OSError as error:
-            raise _failed(browser, error.strerror or type(error).__name__) from error
-        content = target.read_bytes() if target.is_file() else b""
-    if done.returncode != 0 or not content.startswith(_PDF_MAGIC):
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise _failed(browser, f"exit code {done.returncode}" + (f", {last[0]}" if last else ""))
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix="needle-planner-", ignore_cleanup_errors=True
+        ) as name:
+            folder = Path(name)
+            page, target = folder / "report.html", folder / "report.pdf"
+            page.write_text(html, encoding="utf-8")
+            command = [browser, *_options(folder), f"--print-to-pdf={target}", page.as_uri()]
+            code, said = _ran(browser, command, folder / "said", timeout_s, idle_s)
+            content = target.read_bytes() if target.is_file() else b""
+    except OSError as error:
+        raise _failed(browser, error.strerror or type(error).__name__) from error
+    if code != 0 or not content.startswith(_PDF_MAGIC):
+        raise _failed(browser, f"exit code {code}" + (f", {said}" if said else ""))
     return content
+
+
+def _ran(
+    browser: str, command: list[str], log: Path, timeout_s: float, idle_s: float
+) -> tuple[int, str]:
+    """Exit code and last line of what the browser said, when it has ended."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stream,
+            start_new_session=True,
+        )
+        began_s = worked_s = time.monotonic()
+        spent = 0.0
+        try:
+            while process.poll() is None:
+                time.sleep(POLL_S)
+                now_s, now = time.monotonic(), cpu_seconds(process.pid)
+                if now is None or now > spent:
+                    spent, worked_s = now or 0.0, now_s
+                if now_s - worked_s > idle_s:
+                    raise _failed(browser, f"it has done nothing for {idle_s:g} s")
+                if now_s - began_s > timeout_s:
+                    raise _failed(browser, f"no answer within {timeout_s:g} s")
+        finally:
+            _end(process)
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return process.returncode, lines[-1] if lines else ""
+
+
+def cpu_seconds(session: int) -> float | None:
+    """Processor time of all processes of a session; None where the system does not tell.
+
+    References
+    ----------
+    proc(5): /proc/PID/stat, fields 6 (session), 14 and 15 (utime, stime) in clock ticks.
+    """
+    if not Path("/proc/self/stat").is_file():
+        return None
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(fields[3]) == session:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the browser and whatever it started, where that still runs."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    elif process.poll() is None:
+        process.kill()
+    process.wait()
 
 
 def _options(folder: Path) -> list[str]:

@@ -10,8 +10,11 @@ from planner.geometry.digest import mask_sha256
 from planner.io.plan_document import PlanDocument
 from planner.model import StructureSet, TargetRegion
 
+GIVEN_REGION = "region:"
+"""Before the name of a structure whose mask is the target region."""
+
 FINDING = "target_region"
-"""The finding of a path that carries a warning of the region: the file has them nowhere else."""
+"""The finding of a path that carries a warning of the region: older files had them only there."""
 
 
 def region_of(plan: PlanDocument, structures: StructureSet | None) -> TargetRegion | None:
@@ -39,7 +42,7 @@ def region_of(plan: PlanDocument, structures: StructureSet | None) -> TargetRegi
     notes = [f.note for t in plan.trajectories for f in t.findings if f.constraint == FINDING]
     return TargetRegion(
         name=record.name,
-        mask=_one_voxel_at(plan) if structures is None else _same_region(plan, structures),
+        mask=_one_voxel_at(plan) if structures is None else region_mask(plan, structures),
         centre_lps_mm=np.array(plan.target.point_lps_mm),
         axis_lps=None if record.axis_lps is None else np.array(record.axis_lps),
         plane_normal_lps=None
@@ -49,27 +52,27 @@ def region_of(plan: PlanDocument, structures: StructureSet | None) -> TargetRegi
         side=record.side,
         measures=dict(record.measures),
         words=record.words,
-        warnings=tuple(dict.fromkeys(notes)),
+        warnings=tuple(dict.fromkeys([*record.warnings, *notes])),
     )
 
 
-def _one_voxel_at(plan: PlanDocument) -> Mask:
-    """A stand-in for the region's mask, at the preferred tip."""
-    lps_from_kji = np.eye(4)
-    lps_from_kji[:3, 3] = plan.target.point_lps_mm
-    frame = FrameId(plan.frame.frame_of_reference_uid, plan.frame.label)
-    grid = Grid(shape_kji=(1, 1, 1), lps_from_kji=lps_from_kji, frame=frame)
-    return Mask(grid=grid, inside=np.ones((1, 1, 1), np.bool_))
+def region_mask(plan: PlanDocument, structures: StructureSet) -> Mask:
+    """The region derived again from the masks of the plan: these very voxels, or an error.
 
-
-def _same_region(plan: PlanDocument, structures: StructureSet) -> Mask:
-    """The region derived again from the masks of the plan: these very voxels, or an error."""
+    Raises
+    ------
+    AnatomyError
+        If the masks do not carry the region.
+    InputError
+        If what they carry is not, voxel by voxel, the region of the plan; or it has none.
+    """
     from planner.anatomy import find_region
 
     record = plan.target.region
-    assert record is not None
-    prefix, _, name = record.name.partition(":")
-    if prefix == "region" and name in structures:
+    if record is None:
+        raise InputError("the target of the plan is a point, not a region", seen=plan.target.name)
+    name = record.name.removeprefix(GIVEN_REGION)
+    if name != record.name and name in structures:
         mask = structures[name].mask
     else:
         mask = find_region(record.name, structures).mask
@@ -82,3 +85,12 @@ def _same_region(plan: PlanDocument, structures: StructureSet) -> Mask:
             fix="Plan again, or leave the image and the masks out: then no picture is drawn.",
         )
     return mask
+
+
+def _one_voxel_at(plan: PlanDocument) -> Mask:
+    """A stand-in for the region's mask, at the preferred tip."""
+    lps_from_kji = np.eye(4)
+    lps_from_kji[:3, 3] = plan.target.point_lps_mm
+    frame = FrameId(plan.frame.frame_of_reference_uid, plan.frame.label)
+    grid = Grid(shape_kji=(1, 1, 1), lps_from_kji=lps_from_kji, frame=frame)
+    return Mask(grid=grid, inside=np.ones((1, 1, 1), np.bool_))

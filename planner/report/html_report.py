@@ -124,9 +124,13 @@ def _title(plan: PlanDocument, result: PlanResult) -> list[str]:
 
 def _verdict(result: PlanResult) -> list[str]:
     verdict = result.verdict
-    more = ""
+    # Who reads only this page learns that there is more to read before a needle moves.
+    told = [f"{counted(len(not_checked_texts(result)), 'thing')} not checked"]
+    if result.warnings:
+        told.append(counted(len(result.warnings), "warning"))
+    more = f"{' and '.join(told)}: see below"
     if result.trajectories:
-        more = f"Path 1 of {counted(len(result.trajectories), 'path')} shown"
+        more = f"Path 1 of {counted(len(result.trajectories), 'path')} shown. {more}"
     band = element(
         "div",
         element("div", verdict.upper(), cls="word"),
@@ -143,6 +147,9 @@ def _verdict(result: PlanResult) -> list[str]:
         parts.append(_alarm(Verdict.UNKNOWN, unknown))
     if not result.trajectories:
         parts.append(_alarm(Verdict.FAIL, explanation_texts(result), "No path was found."))
+        region = result.target.region
+        if region is not None and region.warnings:  # paths carry them as findings
+            parts.append(_alarm(Verdict.CAUTION, region.warnings, "Look at the target region:"))
         return parts
     for wanted in (Verdict.FAIL, Verdict.CAUTION):
         texts = [r.text for r in reasons(result.trajectories[:1]) if r.verdict is wanted]
@@ -183,12 +190,12 @@ def _best(result: PlanResult, known: dict[str, Picture]) -> list[str]:
         path_numbers(result, best),
         element("h3", "Clearances, least room first"),
         clearance_table(result, best),
+        _pictures(best, known),
     ]
     still_open = open_texts(best)
     if still_open:
         parts += [element("h3", "Findings that are not pass"), bullets(still_open)]
-    parts += _limits(result)  # before the pictures: who reads only one page reads this
-    parts.append(_pictures(best, known))
+    parts += _limits(result)
     parts += mr_section(result, best)
     parts += planes_section(best)
     return parts

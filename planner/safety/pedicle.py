@@ -119,6 +119,7 @@ def pedicle_rules(
             low=LEAST_CROSSED_MM,
             evidence="E: bone is entered through the pedicle",
             is_quick=False,
+            opens="",
         ),
         WayRule(
             constraint="pedicle_wall",
@@ -128,6 +129,8 @@ def pedicle_rules(
             low=gap_mm,
             evidence=evidence,
             is_quick=False,
+            opens="the best lacks {least} of bone beside the needle; one thinner by twice that "
+            "would pass",
         ),
     ]
 

@@ -8,18 +8,25 @@ from numpy.typing import NDArray
 from planner.geometry import Mask
 from planner.geometry.clearance import MaskIndex
 from planner.geometry.frames import FloatArray
-from planner.geometry.rays import run_inside_mm
+from planner.geometry.rays import first_surface, run_inside_mm
 from planner.geometry.walk import BodyWalker
 from planner.model import Protocol, TargetRegion
+from planner.safety.tip_place import place_rules
 from planner.safety.way_rules import WayRule, directions_lps
 
 FARTHEST_MM = 300.0
 """No region of the body is deeper."""
 
 
-def target_rules(protocol: Protocol, region: TargetRegion) -> tuple[WayRule, ...]:
-    """The rules that need the region, of those that the procedure has."""
-    rules = [*_tip_rules(protocol, region)]
+RIM = 12
+"""Lines at the needle's surface, beside its axis, that are followed to the far wall."""
+
+
+def target_rules(
+    protocol: Protocol, region: TargetRegion, radius_mm: float = 0.0
+) -> tuple[WayRule, ...]:
+    """The rules that need the region, of those that the procedure has; for a needle's radius."""
+    rules = [*_tip_rules(protocol, region, radius_mm)]
     numbers = {} if protocol.corridor is None else protocol.corridor.numbers
     plane = numbers.get("max_plane_angle_deg")
     if plane is not None and region.plane_normal_lps is not None:
@@ -52,7 +59,7 @@ def target_rules(protocol: Protocol, region: TargetRegion) -> tuple[WayRule, ...
     return tuple(rules)
 
 
-def _tip_rules(protocol: Protocol, region: TargetRegion) -> list[WayRule]:
+def _tip_rules(protocol: Protocol, region: TargetRegion, radius_mm: float) -> list[WayRule]:
     tip = protocol.tip
     rules = [
         WayRule(
@@ -68,16 +75,53 @@ def _tip_rules(protocol: Protocol, region: TargetRegion) -> list[WayRule]:
         rules.append(
             WayRule(
                 constraint="far_wall",
-                words="from the end of the throw to the far wall of the target region",
+                words="from the end of the throw to the far wall of the target region, ahead of "
+                "the needle's whole width",
                 unit="mm",
-                measure=lambda entries, tips, ends: run_inside_mm(
-                    region.mask, ends, directions_lps(entries, tips), FARTHEST_MM
+                measure=lambda entries, tips, ends: far_wall_mm(
+                    region.mask, entries, ends, radius_mm
                 ),
                 low=tip.far_wall.value,
                 evidence=tip.far_wall.evidence,
             )
         )
-    return rules
+    return [*rules, *place_rules(protocol, region)]
+
+
+def far_wall_mm(mask: Mask, entries: FloatArray, ends: FloatArray, radius_mm: float) -> FloatArray:
+    """The shortest way on to a mask's wall, of the axis and of lines at the needle's surface, (n,).
+
+    0 where the axis ends outside, or one of these lines has left the mask. A line that has not
+    met it runs beside it, and has no wall ahead.
+    """
+    along = directions_lps(entries, ends)
+    ahead = run_inside_mm(mask, ends, along, FARTHEST_MM)
+    one, other = across_lps(along)
+    for turn in np.arange(RIM) * (2.0 * np.pi / RIM) if radius_mm > 0.0 else ():
+        still = np.flatnonzero(ahead > 0.0)
+        if not still.size:
+            break
+        off = radius_mm * (np.cos(turn) * one[still] + np.sin(turn) * other[still])
+        beside = run_inside_mm(mask, ends[still] + off, along[still], FARTHEST_MM)
+        out = np.flatnonzero(beside == 0.0)
+        if out.size:
+            behind = first_surface(
+                mask, ends[still][out] + off[out], entries[still][out] + off[out]
+            )
+            beside[out[np.isnan(behind.distance_mm)]] = np.inf
+        ahead[still] = np.minimum(ahead[still], beside)
+    return ahead
+
+
+def across_lps(along: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Two directions at right angles to each of n directions, and to each other, (n, 3) each.
+
+    The first is also across the patient's axis that the direction follows least.
+    """
+    least = np.eye(3)[np.argmin(np.abs(along), axis=1)]
+    one = np.cross(along, least)
+    one /= np.linalg.norm(one, axis=1)[:, None]
+    return one, np.cross(along, one)
 
 
 def plane_angle_deg(region: TargetRegion, entries: FloatArray, tips: FloatArray) -> FloatArray:

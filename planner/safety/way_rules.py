@@ -53,6 +53,8 @@ class WayRule:
     passes_unmeasured: bool = False
     unmeasured: Verdict = Verdict.PASS
     """What the finding says of NaN where it passes the search."""
+    opens: str = "a limit wider by {least} would open a path"
+    """In an explanation: what the least shortfall means; empty where no number opens a path."""
 
     def ok(self, values: FloatArray) -> NDArray[np.bool_]:
         """Which values are within the limits, (n,)."""
@@ -96,7 +98,7 @@ class WayRule:
         return min(limits, key=lambda limit: abs(limit - value) if np.isfinite(value) else limit)
 
     def _range(self) -> str:
-        unit = "°" if self.unit == "degrees" else f" {self.unit}"
+        unit = "°" if self.unit == "degrees" else f" {self.unit}".rstrip()
         if np.isfinite(self.low) and np.isfinite(self.high):
             return f"{self.low:g} to {self.high:g}{unit}"
         if np.isfinite(self.low):

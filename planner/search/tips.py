@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from planner.geometry.frames import FloatArray
 from planner.model import Protocol, TargetRegion
+from planner.safety.tip_place import keeps_place
 
 MOST_TIPS = 16
 _SAME_MM = 0.3
@@ -21,12 +22,15 @@ def sampled_tips(region: TargetRegion, protocol: Protocol, most: int = MOST_TIPS
     ----------
     region : TargetRegion
     protocol : Protocol
-        Its tip rule keeps tips off the region's border; a region too thin for it is
-        tried at its centre and its deepest voxel, so that the reason can be told.
+        Its tip rule keeps tips off the region's border and in their place; a region too thin
+        for it is tried at its centre and its deepest voxel, one without such a place anywhere,
+        so that the reason can be told.
     most : int
     """
     border = None if protocol.tip is None else protocol.tip.border
     places = region.mask.grid.to_lps(_deep_voxels(region, 0.0 if border is None else border.value))
+    kept = keeps_place(protocol, region, places)
+    places = places[kept] if kept.any() else places
     tips = [np.array(region.centre_lps_mm)]
     gap = np.linalg.norm(places - tips[0], axis=1)
     while len(tips) < most and gap.size and gap.max() > _SAME_MM:

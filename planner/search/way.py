@@ -13,6 +13,7 @@ from planner.geometry.rays import run_inside_mm
 from planner.geometry.walk import BodyWalker
 from planner.model import (
     BoneRule,
+    CorridorRule,
     Explanation,
     Finding,
     Needle,
@@ -26,6 +27,7 @@ from planner.model import (
 from planner.safety.checks import NeedleAxis
 from planner.safety.cortex import cortex_rule
 from planner.safety.entry_rules import DIRECTION, entry_rules
+from planner.safety.kambin import cannula_rules, kambin_rules, triangle_too_small
 from planner.safety.pedicle import (
     level_at,
     other_vertebrae,
@@ -35,6 +37,7 @@ from planner.safety.pedicle import (
 )
 from planner.safety.reference_region import region_at
 from planner.safety.target_rules import FARTHEST_MM, length_inside_mm, target_rules
+from planner.safety.tip_place import TIP_RULES, asked_places
 from planner.safety.way_rules import WayRule, directions_lps, unknown_finding
 from planner.search.batch import AxisBatch
 from planner.search.gates import Gate, measured, rule_gates
@@ -116,12 +119,14 @@ def way_to(
         is_hard = protocol.direction_is_hard
         findings.append(unknown_finding(DIRECTION, note) if is_hard else _doubt(DIRECTION, note))
     if region is not None:
-        rules += target_rules(protocol, region)
+        rules += target_rules(protocol, region, needle.radius_mm)
         findings += [_doubt("target_region", text) for text in region.warnings]
         findings += _measures(protocol, region)
         findings += _joint_gap(protocol, region, needle)
+        findings += _places_unknown(protocol, region)
     elif around is not None:
-        rules += [r for r in target_rules(protocol, around) if r.constraint != "tip_in_region"]
+        of_region = target_rules(protocol, around, needle.radius_mm)
+        rules += [r for r in of_region if r.constraint != "tip_in_region"]
         findings += _measures(protocol, around)
     elif _needs_depth(protocol):
         note = "no label tells the foramen: how deep in it the tip lies cannot be told"
@@ -132,6 +137,10 @@ def way_to(
             "lies, and how the needle runs to it, are not checked"
         )
         findings.append(_doubt("target_region", note))
+    if protocol.corridor is not None and protocol.corridor.kind == "kambin":
+        kambin, doubt, explanation = _kambin(protocol.corridor, around, needle, structures)
+        rules += kambin
+        findings += doubt
     if protocol.cortex_angle_deg is not None:
         bones = [s.mask for s in structures.with_role(StructureRole.BONE)]
         if bones:
@@ -163,8 +172,21 @@ def _reach_mm(region: TargetRegion) -> float:
     return float(np.sqrt(np.einsum("ij,ij->i", off, off).max()))
 
 
-SHIFTED = ("pedicle", "pedicle_wall", "far_wall", "tip_in_region", "depth_in_target")
-"""Findings about masks as they are drawn, which metal may displace."""
+SHIFTED = (
+    "pedicle",
+    "pedicle_wall",
+    "far_wall",
+    "tip_in_region",
+    "depth_in_target",
+    "kambin",
+    "below_root",
+    *TIP_RULES,
+)
+"""Findings about masks as they are drawn, which metal may displace. Those that are parts of a
+length have less room than their number in millimetres: they are unknown sooner."""
+
+ACROSS = ("kambin",)
+"""Of these, the numbers from wall to wall: they change by twice a displacement."""
 
 
 def beside_metal(findings: tuple[Finding, ...], shift_mm: float) -> tuple[Finding, ...]:
@@ -173,7 +195,8 @@ def beside_metal(findings: tuple[Finding, ...], shift_mm: float) -> tuple[Findin
     for finding in findings:
         measured, required = finding.measured, finding.required
         if finding.constraint in SHIFTED and measured is not None and required is not None:
-            is_sure = abs(measured - required) >= shift_mm
+            room_mm = abs(measured - required) / (2.0 if finding.constraint in ACROSS else 1.0)
+            is_sure = room_mm >= shift_mm
             if finding.verdict is Verdict.PASS and not is_sure:
                 note = (
                     f"{finding.note}; metal may displace what is drawn by up to {shift_mm:.1f} mm"
@@ -226,11 +249,30 @@ def _pedicle(
     return rules, [], () if narrow is None else (narrow,)
 
 
+def _kambin(
+    corridor: CorridorRule, around: TargetRegion | None, needle: Needle, structures: StructureSet
+) -> tuple[list[WayRule], list[Finding], tuple[Explanation, ...]]:
+    """The Kambin triangle at the target; unknown where no label tells what it leads to."""
+    rules = cannula_rules(corridor, needle)
+    if around is None or around.axes is None:
+        note = "no label tells the disc or foramen: the width of the Kambin triangle is not known"
+        return rules, [unknown_finding("kambin", note)], ()
+    small = triangle_too_small(around, corridor, needle)
+    rules += kambin_rules(structures, around, corridor, needle)
+    return rules, [], () if small is None else (small,)
+
+
 _LIMITED = {
     "max_disc_obliquity_deg": ("disc_obliquity_deg", False),
     "least_triangle_area_mm2": ("safe_triangle_area_mm2", True),
 }
 """Numbers of a corridor about the anatomy itself: its measure, and whether it is a least one."""
+
+
+_LACKS = {
+    "disc_obliquity_deg": "the region is no disc derived from labels",
+    "safe_triangle_area_mm2": "no root is labelled in the foramen, or the region is drawn",
+}
 
 
 def _measures(protocol: Protocol, region: TargetRegion) -> list[Finding]:
@@ -240,7 +282,13 @@ def _measures(protocol: Protocol, region: TargetRegion) -> list[Finding]:
     for key, (measure, is_least) in _LIMITED.items():
         limit = numbers.get(key)
         value = region.measures.get(measure)
-        if limit is None or value is None:
+        if limit is None:
+            continue
+        if value is None:
+            note = (
+                f"{measure.rsplit('_', 1)[0].replace('_', ' ')} is not measured: {_LACKS[measure]}"
+            )
+            found.append(_doubt(measure.rsplit("_", 1)[0], note))
             continue
         is_kept = value >= limit.value if is_least else value <= limit.value
         found.append(
@@ -257,11 +305,21 @@ def _measures(protocol: Protocol, region: TargetRegion) -> list[Finding]:
     return found
 
 
+def _places_unknown(protocol: Protocol, region: TargetRegion) -> list[Finding]:
+    """Rules about the tip's place that a region without axes leaves unasked: cautions."""
+    if region.axes is not None:
+        return []
+    note = "the region was drawn: where in the whole anatomy its tip lies is not checked"
+    return [_doubt(constraint, note) for constraint in asked_places(protocol)]
+
+
 def _asks_for_region(protocol: Protocol) -> bool:
     """Whether rules of the procedure are about the region that the tip lies in."""
     tip, corridor = protocol.tip, protocol.corridor
     has_tip = tip is not None and (tip.far_wall is not None or tip.border is not None)
+    has_tip = has_tip or bool(asked_places(protocol))
     numbers = {} if corridor is None else corridor.numbers
+    has_tip = has_tip or (corridor is not None and corridor.kind == "kambin")
     return has_tip or "max_plane_angle_deg" in numbers or "max_depth_mm" in numbers
 
 
@@ -285,6 +343,7 @@ def _other_vertebrae(
             high=0.0,
             evidence="by definition: through the pedicle of the target's own vertebra",
             is_quick=False,
+            opens="",
         )
     ]
 

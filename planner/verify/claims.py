@@ -19,7 +19,7 @@ from planner.io.plan_document import (
     SusceptibilityRecord,
     TrajectoryRecord,
 )
-from planner.model import Protocol, StructureSet, Verdict
+from planner.model import Protocol, StructureSet, TargetRegion, Verdict
 from planner.verify.artefact import guiding, materials_of
 from planner.verify.findings import LENGTH_TOL_MM, Recomputed, gap_mm, is_clearance
 from planner.verify.inputs import CONTACT_MM
@@ -32,6 +32,9 @@ REDUCTIONS = ("none", "VAT", "SEMAC", "MAVRIC")
 DIMENSIONS = (None, "2D", "3D")
 FROM_HEADER = ("bandwidth_hz_per_px", "echo_time_ms", "repetition_time_ms", "field_t")
 SOURCE_KINDS = ("tag", "derived", "user", "site", "default")
+
+GIVEN_REGION = "region:"
+"""A region that is the mask of a structure, not derived from labels."""
 
 WORD_TOL = 0.5 + 1e-6
 """Words are rounded to whole millimetres and degrees."""
@@ -83,6 +86,16 @@ def check_plan_claims(
         _check_header_sources(plan.mr, volume, book)
         if plan.mr.guidance is not None:
             _check_acquisition("mr.guidance", plan.mr.guidance, book)
+
+
+def check_region_claims(plan: PlanDocument, region: TargetRegion | None, book: Ledger) -> None:
+    """What a person is told to look at is what the labels give; words of a given mask are free."""
+    record = plan.target.region
+    if record is None or region is None:
+        return
+    book.same("target.region.warnings", list(record.warnings), list(region.warnings))
+    if not record.name.startswith(GIVEN_REGION):
+        book.same("target.region.words", record.words, region.words)
 
 
 def needle_is_known(plan: PlanDocument, book: Ledger) -> bool:

@@ -18,6 +18,7 @@ from planner.verify.metal import MetalTruth
 from planner.verify.metal_findings import METAL_FINDINGS, check_metal_finding
 from planner.verify.way import WayTruth
 from planner.verify.way_findings import WAY_FINDINGS, check_shaft, check_way_finding
+from planner.verify.way_shapes import check_way_shape
 
 LENGTH_TOL_MM = 1e-3
 ANGLE_TOL_DEG = 1e-3
@@ -281,6 +282,7 @@ class FindingChecker:
         check_way_finding(
             claim, finding, self.path, self.around.way, self.truth.radius_mm, self.book
         )
+        check_way_shape(claim, finding, self.around.way, self.truth.radius_mm, self.book)
 
     def _shaft(self, claim: str, finding: FindingRecord) -> None:
         name = finding.structure or ""

@@ -14,7 +14,7 @@ from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument
 from planner.io.plan_file import plan_document
 from planner.model import Finding, PlanResult, Protocol, StructureRole, StructureSet, Verdict
-from planner.verify.claims import check_plan_claims, needle_is_known
+from planner.verify.claims import check_plan_claims, check_region_claims, needle_is_known
 from planner.verify.exact import Skin, VoxelBoxes, unseen_boxes
 from planner.verify.findings import Surroundings
 from planner.verify.inputs import (
@@ -86,6 +86,7 @@ def verify_plan(
     check_mr(plan, volume, book)
     check_implants(plan, structures, book)
     check_plan_claims(plan, volume, structures, protocol, book)
+    check_region_claims(plan, way.region, book)
     _check_search(plan, book)
     allow_bone = plan.options.get("allow_bone")
     margins_mm = {

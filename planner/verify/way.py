@@ -21,6 +21,7 @@ from planner.io.plan_document import PlanDocument
 from planner.model import BoneRule, Protocol, StructureRole, StructureSet, TargetRegion
 from planner.verify.exact import VoxelBoxes
 from planner.verify.ledger import Ledger
+from planner.verify.way_kambin import KambinTruth
 
 REGION_PREFIX = "region:"
 PLACE_TOL_MM = 1e-6
@@ -54,6 +55,7 @@ class WayTruth:
     """The target is a point, judged by the region that it lies in."""
     others: Mask | None = None
     """Vertebrae that a path through a pedicle must not touch."""
+    kambin: KambinTruth | None = None
     expected: Mapping[str, bool] = field(default_factory=dict)
     """By constraint: whether it can be measured; what cannot is unknown on every path."""
 
@@ -94,6 +96,9 @@ def way_truth(
         bones=None if not bones else Mask(grid=structures.grid, inside=np.any(bones, axis=0)),
         is_point=is_point,
         others=None if protocol is None else _other_vertebrae(plan, structures, protocol, region),
+        kambin=None
+        if not _is_kambin(protocol) or region is None or region.axes is None
+        else KambinTruth.of(structures, region),
         region_border=None if region is None else VoxelBoxes.of(_complement(region.mask)),
         expected=_expected(protocol, region, plan, bool(bones), bool(pedicles))
         | _expected_of_bone(plan, structures, protocol, region),
@@ -157,6 +162,16 @@ def _expected(
         expected["pedicle"] = has_pedicles
         if has_pedicles:
             expected["pedicle_wall"] = True
+    if _is_kambin(protocol):
+        expected["kambin"] = region is not None and region.axes is not None
+        if expected["kambin"]:
+            expected["below_root"] = True
+    if region is not None:
+        told = {"max_disc_obliquity_deg": "disc_obliquity"}
+        told["least_triangle_area_mm2"] = "safe_triangle_area"
+        expected |= {name: True for key, name in told.items() if key in numbers}
+    if "max_cannula_mm" in numbers:
+        expected["cannula"] = True
     if region is None:
         if _asks_for_region(protocol) and not (
             protocol.corridor is not None
@@ -175,6 +190,7 @@ def _expected(
         expected["joint_gap"] = True
     if not is_point:
         expected["tip_in_region"] = True
+    expected |= dict.fromkeys(places_asked(protocol), region.axes is not None)
     if protocol.tip is not None and protocol.tip.far_wall is not None:
         expected["far_wall"] = True
     if "max_plane_angle_deg" in numbers and region.plane_normal_lps is not None:
@@ -182,6 +198,25 @@ def _expected(
     if "max_depth_mm" in numbers:
         expected["depth_in_target"] = True
     return expected
+
+
+def places_asked(protocol: Protocol) -> tuple[str, ...]:
+    """Rules of the procedure about the tip's place in the whole anatomy."""
+    tip = protocol.tip
+    if tip is None:
+        return ()
+    rules = {
+        "tip_height": tip.height_fraction,
+        "tip_above": tip.height_mm,
+        "tip_lateral": tip.lateral,
+        "tip_central": tip.central_fraction,
+    }
+    return tuple(name for name, rule in rules.items() if rule is not None)
+
+
+def _is_kambin(protocol: Protocol | None) -> bool:
+    rule = None if protocol is None else protocol.corridor
+    return rule is not None and rule.kind == "kambin"
 
 
 def _check_midline(plan: PlanDocument, structures: StructureSet, book: Ledger) -> None:
@@ -204,6 +239,8 @@ def _check_midline(plan: PlanDocument, structures: StructureSet, book: Ledger) -
 def _asks_for_region(protocol: Protocol) -> bool:
     tip = protocol.tip
     if tip is not None and not (tip.far_wall is None and tip.border is None):
+        return True
+    if _is_kambin(protocol) or places_asked(protocol):
         return True
     numbers = () if protocol.corridor is None else tuple(protocol.corridor.numbers)
     return "max_plane_angle_deg" in numbers or "max_depth_mm" in numbers

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
-from planner.geometry import Mask
-from planner.geometry.frames import FloatArray
 from planner.io.plan_document import FindingRecord, SusceptibilityRecord, TrajectoryRecord
-from planner.model import Protocol, Verdict
-from planner.verify.exact import VoxelBoxes, walk_voxels
+from planner.model import Protocol, Span, Verdict
+from planner.verify.exact import VoxelBoxes
 from planner.verify.ledger import Ledger
 from planner.verify.way import WayTruth, wall_gap_mm
+from planner.verify.way_numbers import PathWay, run_mm
 
 ROUNDING = 0.005 + 1e-6
 WALK_TOL_MM = 0.01
 CORTEX_TOL_DEG = 15.0
 """Two ways to smooth a surface of voxels agree to this where it curves."""
 
-SHIFTED = ("pedicle", "pedicle_wall", "far_wall", "tip_in_region", "depth_in_target")
+TIP_PLACES = ("tip_height", "tip_above", "tip_lateral", "tip_central")
+SHIFTED = (
+    "pedicle",
+    "pedicle_wall",
+    "far_wall",
+    "tip_in_region",
+    "depth_in_target",
+    "kambin",
+    "below_root",
+    *TIP_PLACES,
+)
+ACROSS = {"kambin": 2.0}
+"""Numbers from wall to wall change by twice a displacement."""
+
 CORTEX_SLACK_DEG = 8.0
 """By how much the claimed angle may be the better of the two."""
 
-CORTEX_SIGMA_MM = 2.5
-FAR_MM = 300.0
-NO_SIDE_MM = 3.0
 PREFERENCE_COSTS = ("direction", "tip_place")
 REGION_FINDINGS = ("target_region", "disc_obliquity", "safe_triangle_area")
 WAY_FINDINGS = (
@@ -39,72 +47,12 @@ WAY_FINDINGS = (
     "pedicle_wall",
     "joint_gap",
     "other_vertebra",
+    "kambin",
+    "below_root",
+    "cannula",
+    *TIP_PLACES,
     *REGION_FINDINGS,
 )
-
-
-class PathWay:
-    """The way of one path, measured again."""
-
-    def __init__(self, way: WayTruth, path: TrajectoryRecord, radius_mm: float) -> None:
-        self.way = way
-        self.entry, self.tip = np.array(path.entry_lps_mm), np.array(path.tip_lps_mm)
-        self.end = np.array(path.throw_end_lps_mm)
-        self.along = (self.tip - self.entry) / np.linalg.norm(self.tip - self.entry)
-        self.radius_mm = radius_mm
-
-    def value(self, constraint: str) -> float | None:
-        """The number of a finding; None where there is none to be told."""
-        found = getattr(self, f"_{constraint}")()
-        return None if found is None or np.isnan(found) else float(found)
-
-    def _direction(self) -> float | None:
-        middle = self.way.midline_l_mm
-        if middle is None or abs(self.tip[0] - middle) <= NO_SIDE_MM:
-            return None
-        sign = 1.0 if self.tip[0] > middle else -1.0
-        return float(sign * (self.entry[0] - self.tip[0]))
-
-    def _depth(self) -> float:
-        return float(np.sqrt(((self.tip - self.entry) ** 2).sum()))
-
-    def _joint_plane(self) -> float:
-        normal = np.array(self.way.region.plane_normal_lps)  # type: ignore[union-attr]
-        across = abs(float(self.along @ normal))
-        return float(np.degrees(np.arctan2(across, np.sqrt(max(0.0, 1.0 - across**2)))))
-
-    def _depth_in_target(self) -> float:
-        return _inside_mm(self.way.region.mask, self.entry, self.end)  # type: ignore[union-attr]
-
-    def _tip_in_region(self) -> float:
-        assert self.way.region is not None and self.way.region_border is not None
-        if not bool(self.way.region.mask.contains(self.tip)):
-            return -1.0
-        return self.way.region_border.nearest_to_segment(self.tip, self.tip).distance_mm
-
-    def _far_wall(self) -> float:
-        return _run_mm(self.way.region.mask, self.end, self.along)  # type: ignore[union-attr]
-
-    def _cortex_angle(self) -> float | None:
-        return None if self.way.bones is None else _cortex_deg(self.way.bones, self.entry, self.end)
-
-    def _other_vertebra(self) -> float:
-        assert self.way.others is not None
-        return _inside_mm(self.way.others, self.entry, self.end)
-
-    def _pedicle(self) -> float:
-        return max(_inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles)
-
-    def _pedicle_wall(self) -> float:
-        crossed = [_inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles]
-        own = self.way.pedicles[int(np.argmax(crossed))].wall
-        return own.nearest_to_segment(self.entry, self.end).distance_mm - self.radius_mm
-
-    def _disc_obliquity(self) -> float | None:
-        return self.way.region.measures.get("disc_obliquity_deg")  # type: ignore[union-attr]
-
-    def _safe_triangle_area(self) -> float | None:
-        return self.way.region.measures.get("safe_triangle_area_mm2")  # type: ignore[union-attr]
 
 
 def check_way_presence(path: TrajectoryRecord, way: WayTruth, book: Ledger) -> None:
@@ -137,6 +85,7 @@ def check_way_finding(
         return
     if name not in REGION_FINDINGS and not way.expected.get(name, False):
         is_soft = name == "direction" and not way.protocol.direction_is_hard
+        is_soft = is_soft or name in TIP_PLACES
         wanted = Verdict.CAUTION if is_soft else Verdict.UNKNOWN
         is_kept = name in way.expected and finding.verdict is wanted and finding.measured is None
         book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), is_kept)
@@ -149,19 +98,24 @@ def check_way_finding(
         book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), finding.verdict is wanted)
         return
     value = PathWay(way, path, radius_mm).value(name)
+    if name in REGION_FINDINGS and value is None:
+        is_kept = finding.verdict is Verdict.CAUTION and finding.measured is None
+        book.rule(f"{claim}.verdict", str(finding.verdict), "caution", is_kept)
+        return
     tolerance = CORTEX_TOL_DEG if name == "cortex_angle" else WALK_TOL_MM
     book.close(f"{claim}.measured", finding.measured, value, tolerance)
     decisive = value
     if name == "cortex_angle" and value is not None and finding.measured is not None:
         # what the surface's smoothing leaves open is decided by the claimed number
         decisive = min(max(finding.measured, value - CORTEX_SLACK_DEG), value + CORTEX_SLACK_DEG)
-    wanted = _verdict(name, decisive, way.protocol)
+    wanted = _verdict(name, decisive, way.protocol, radius_mm)
     if wanted is Verdict.PASS and name in SHIFTED and _is_moved(finding, path):
         is_kept = finding.verdict is Verdict.UNKNOWN
         book.rule(f"{claim}.verdict beside metal", str(finding.verdict), "unknown", is_kept)
         return
     near = any(
-        finding.verdict is _verdict(name, None if decisive is None else decisive + d, way.protocol)
+        finding.verdict
+        is _verdict(name, None if decisive is None else decisive + d, way.protocol, radius_mm)
         for d in (-ROUNDING, 0.0, ROUNDING)
     )
     book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), near)
@@ -174,7 +128,8 @@ def _is_moved(finding: FindingRecord, path: TrajectoryRecord) -> bool:
         return False
     if finding.measured is None or finding.required is None:
         return False
-    return abs(finding.measured - finding.required) < metal.largest_shift_mm
+    room_mm = abs(finding.measured - finding.required) / ACROSS.get(finding.constraint, 1.0)
+    return room_mm < metal.largest_shift_mm
 
 
 def preference_costs(path: TrajectoryRecord, way: WayTruth) -> dict[str, float]:
@@ -201,14 +156,14 @@ def _tip_place(way: WayTruth, measured: PathWay) -> float:
         reach = np.sqrt(((places - way.region.centre_lps_mm) ** 2).sum(axis=1)).max()
         off = np.sqrt(((measured.tip - way.region.centre_lps_mm) ** 2).sum())
         return float(min(off / max(reach, 1e-9), 1.0))
-    ahead = _run_mm(mask, measured.tip, measured.along)
-    behind = _run_mm(mask, measured.tip, -measured.along)
+    ahead = run_mm(mask, measured.tip, measured.along)
+    behind = run_mm(mask, measured.tip, -measured.along)
     wanted = tip.preferred_depth_fraction.value
     share = behind / max(ahead + behind, 1e-9)
     return float(min(abs(share - wanted) / max(wanted, 1.0 - wanted), 1.0))
 
 
-def _limits(name: str, protocol: Protocol) -> tuple[float, float, bool]:
+def _limits(name: str, protocol: Protocol, radius_mm: float = 0.0) -> tuple[float, float, bool]:
     """Least, most, and whether a path beyond is refused."""
     tip = protocol.tip
     numbers = {} if protocol.corridor is None else protocol.corridor.numbers
@@ -216,8 +171,10 @@ def _limits(name: str, protocol: Protocol) -> tuple[float, float, bool]:
     def number(key: str, other: float) -> float:
         return numbers[key].value if key in numbers else other
 
-    border = 0.0 if tip is None or tip.border is None else tip.border.value
-    far_wall = 0.0 if tip is None or tip.far_wall is None else tip.far_wall.value
+    def least(key: str, other: float = 0.0) -> float:
+        given = None if tip is None else getattr(tip, key)
+        return other if given is None else float(given.value)
+
     runs_in = protocol.direction == "lateral_to_medial"
     depth, cortex = protocol.depth_mm, protocol.cortex_angle_deg
     table: dict[str, tuple[float, float, bool]] = {
@@ -227,65 +184,48 @@ def _limits(name: str, protocol: Protocol) -> tuple[float, float, bool]:
         "depth": (-np.inf, np.inf, False) if depth is None else (depth.low, depth.high, False),
         "joint_plane": (-np.inf, number("max_plane_angle_deg", np.inf), True),
         "depth_in_target": (-np.inf, number("max_depth_mm", np.inf), True),
-        "tip_in_region": (border, np.inf, True),
-        "far_wall": (far_wall, np.inf, True),
+        "tip_in_region": (least("border"), np.inf, True),
+        "far_wall": (least("far_wall"), np.inf, True),
         "cortex_angle": (-np.inf, np.inf, True)
         if cortex is None
         else (cortex.min_deg, cortex.max_deg, True),
         "other_vertebra": (-np.inf, 0.0, True),
         "pedicle": (1.0, np.inf, True),
         "pedicle_wall": (wall_gap_mm(protocol) or 0.0, np.inf, True),
+        "tip_lateral": (least("lateral"), np.inf, True),
+        "tip_central": (-np.inf, least("central_fraction", 1.0), True),
+        "tip_height": _span(None if tip is None else tip.height_fraction, 1.0),
+        "tip_above": _span(None if tip is None else tip.height_mm, np.inf),
+        "kambin": (2.0 * (radius_mm + number("gap_mm", 0.0)), np.inf, True),
+        "below_root": (0.0, np.inf, True),
+        "cannula": (-np.inf, number("max_cannula_mm", np.inf), True),
         "disc_obliquity": (-np.inf, number("max_disc_obliquity_deg", np.inf), False),
         "safe_triangle_area": (number("least_triangle_area_mm2", -np.inf), np.inf, False),
     }
     return table[name]
 
 
-def _verdict(name: str, value: float | None, protocol: Protocol) -> Verdict:
-    low, high, is_hard = _limits(name, protocol)
+def _span(span: Span | None, top: float) -> tuple[float, float, bool]:
+    """Least and most; an end of the anatomy itself is no limit."""
+    if span is None:
+        return (-np.inf, np.inf, True)
+    low = span.low if span.low > 0.0 or top > 1.0 else -np.inf
+    return (low, span.high if span.high < top else np.inf, True)
+
+
+def _verdict(name: str, value: float | None, protocol: Protocol, radius_mm: float = 0.0) -> Verdict:
+    low, high, is_hard = _limits(name, protocol, radius_mm)
     if value is None:
-        absent = {"direction": Verdict.PASS, "cortex_angle": Verdict.UNKNOWN}
+        absent = {
+            "direction": Verdict.PASS,
+            "cortex_angle": Verdict.UNKNOWN,
+            "kambin": Verdict.UNKNOWN,
+            "below_root": Verdict.UNKNOWN,
+        }
         return absent.get(name, Verdict.FAIL)
     if low - 1e-9 <= value <= high + 1e-9:
         return Verdict.PASS
     return Verdict.FAIL if is_hard else Verdict.CAUTION
-
-
-def _inside_mm(mask: Mask, start: FloatArray, end: FloatArray) -> float:
-    walk = walk_voxels(start, end, mask.grid)
-    return float(np.sum((walk.to_mm - walk.from_mm)[walk.inside(mask)]))
-
-
-def _run_mm(mask: Mask, start: FloatArray, direction: FloatArray) -> float:
-    """Length of the first unbroken stretch inside."""
-    walk = walk_voxels(start, start + FAR_MM * direction, mask.grid)
-    outside = np.flatnonzero(~walk.inside(mask))
-    if outside.size == 0:
-        return FAR_MM
-    return float(walk.from_mm[outside[0]])
-
-
-def _cortex_deg(bone: Mask, start: FloatArray, end: FloatArray) -> float | None:
-    """Angle to the surface of bone where a path first meets it, by a smoothed block around."""
-    walk = walk_voxels(start, end, bone.grid)
-    hits = np.flatnonzero(walk.inside(bone))
-    if hits.size == 0:
-        return None
-    at = walk.kji[hits[0]]
-    spacing = bone.grid.spacing_kji_mm
-    reach = np.ceil(4 * CORTEX_SIGMA_MM / spacing).astype(int) + 2
-    low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, bone.grid.shape_kji)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    smooth = ndimage.gaussian_filter(bone.inside[box].astype(float), CORTEX_SIGMA_MM / spacing)
-    here = tuple(int(v) for v in at - low)
-    gradient = np.array([g[here] for g in np.gradient(smooth, *spacing)])
-    columns = bone.grid.lps_from_kji[:3, :3] / spacing
-    inward = columns @ gradient
-    length = np.linalg.norm(inward)
-    if not length > 1e-12:
-        return None
-    way = (end - start) / np.linalg.norm(end - start)
-    return float(np.degrees(np.arcsin(np.clip(inward @ way / length, -1.0, 1.0))))
 
 
 def check_shaft(

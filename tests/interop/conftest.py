@@ -9,11 +9,15 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from planner.exports.dicom import FORMATS
+from tests.dicom_plan import DicomPlan, dicom_plan
+from tests.igtl_reference import compiler
 
 DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 AET, OWN_AET = "ORTHANC", "NEEDLEPLAN"
@@ -50,6 +54,26 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> DicomPlan:
+    """An oblique, anisotropic series of a prone patient, and a plan of the real search on it."""
+    return dicom_plan(tmp_path_factory.mktemp("planned"))
+
+
+@pytest.fixture(scope="session")
+def exported(planned: DicomPlan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Its files in every DICOM format."""
+    folder = tmp_path_factory.mktemp("exported")
+    plan, source = planned.opened()
+    return {n: list(write(plan, source, folder / n)) for n, write in FORMATS.items()}
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Compiles one program with Debian's OpenIGTLink library; each only once."""
+    return compiler(tmp_path_factory.mktemp("igtl"))
 
 
 @pytest.fixture(scope="module")

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import inspect
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -23,38 +16,18 @@ import pydicom
 import pytest
 
 import planner
-from planner.errors import ConfigError, InputError, PlannerError
 from planner.exports.dicom import FORMATS, SourceImages, source_images
 from planner.exports.dicom_regions import derived_regions
-from planner.exports.dicom_send import ANSWER_SHARE, CONNECTING_SHARE, send_files
 from planner.exports.plan_to_export import PlanToExport, plan_to_export
 from planner.geometry import Volume
-from planner.io.pacs.query import PacsError, PacsSource
 from planner.model import PlanResult
 from tests.dcm2niix import converted, position_off_mm, same_voxels
-from tests.dicom_plan import DicomPlan, dicom_plan
-from tests.interop.conftest import PASSWORD, USER, Orthanc, free_port
 from tests.plan_factory import make_result
 
 GOLDEN_TOL_MM = 0.01
-MOST_S = 10.0
-"""No receiver may hold the program up for longer; the tests give it a fifth of that."""
 
 QUIRK = re.compile(r"^Warning - Different information entities for attribute")
 """dicom3tools files the accession number under the series for images, the study for others."""
-
-
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> DicomPlan:
-    """An oblique, anisotropic series of a prone patient, and a plan of the real search on it."""
-    return dicom_plan(tmp_path_factory.mktemp("planned"))
-
-
-@pytest.fixture(scope="module")
-def exported(planned: DicomPlan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    folder = tmp_path_factory.mktemp("exported")
-    plan, source = planned.opened()
-    return {n: list(write(plan, source, folder / n)) for n, write in FORMATS.items()}
 
 
 def run(program: str, *arguments: object) -> tuple[int, str]:
@@ -259,234 +232,3 @@ def test_plastimatch_and_dcmtk_read_the_structure_set(planned, exported, tmp_pat
     pairs = [np.reshape(p, (2, 3)) for p in points if len(p) == 6]
     for pair, path in zip(pairs, planned.result.trajectories, strict=True):
         np.testing.assert_allclose(pair, [path.entry_lps_mm, path.tip_lps_mm], atol=1e-6)
-
-
-# --- archives ---------------------------------------------------------------------------------
-
-
-def stored_file(orthanc: Orthanc, instance_uid: str) -> pydicom.Dataset:
-    found = json.loads(orthanc.rest("/tools/lookup", instance_uid.encode()))
-    (instance,) = [f["ID"] for f in found if f["Type"] == "Instance"]
-    content = orthanc.rest(f"/instances/{instance}/file")
-    return pydicom.dcmread(pydicom.filebase.DicomBytesIO(content))
-
-
-def delete(orthanc: Orthanc, files: list[Path]) -> None:
-    import base64
-    import urllib.request
-
-    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    for file in files:
-        uid = pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID
-        for found in json.loads(orthanc.rest("/tools/lookup", uid.encode())):
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{orthanc.http_port}/instances/{found['ID']}", method="DELETE"
-            )
-            request.add_header("Authorization", f"Basic {login}")
-            urllib.request.urlopen(request, timeout=10).close()
-
-
-@pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
-def test_sent_to_orthanc_and_fetched_back_equal(orthanc, exported, way):
-    files = [f for files in exported.values() for f in files]
-    where = (
-        orthanc.node
-        if way == "C-STORE"
-        else PacsSource(url=orthanc.dicomweb, user=USER, password=PASSWORD)
-    )
-    try:
-        assert send_files(files, where) == len(files)
-        for file in files:
-            sent = pydicom.dcmread(file)
-            assert stored_file(orthanc, sent.SOPInstanceUID) == sent
-    finally:
-        delete(orthanc, files)
-
-
-def test_orthanc_refuses_another_title_or_no_password(orthanc, exported):
-    with pytest.raises(PacsError, match="refuses the association"):
-        send_files(exported["dicom-sr"], f"WRONG@127.0.0.1:{orthanc.dicom_port}")
-    with pytest.raises(PacsError, match="HTTP 401"):
-        send_files(exported["dicom-sr"], orthanc.dicomweb)
-
-
-# --- receivers that fail ----------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def in_time() -> Iterator[None]:
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start < MOST_S
-
-
-@contextlib.contextmanager
-def silent_port() -> Iterator[int]:
-    """A port that accepts a connection and never says a word."""
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        yield silent.getsockname()[1]
-
-
-@contextlib.contextmanager
-def receiver(answer, *contexts: str) -> Iterator[str]:
-    """A C-STORE receiver of pynetdicom that answers as told; its node."""
-    from pynetdicom import AE, evt
-
-    entity = AE(ae_title="RECV")
-    for uid in contexts:
-        entity.add_supported_context(uid)
-    port = free_port()
-    handlers = [(evt.EVT_C_STORE, lambda event: answer())]
-    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
-    try:
-        yield f"RECV@127.0.0.1:{port}"
-    finally:
-        server.shutdown()
-
-
-MR = "1.2.840.10008.5.1.4.1.1.4"
-
-
-@pytest.mark.parametrize("form", ["X@127.0.0.1:{}", "http://127.0.0.1:{}/dicom-web"])
-def test_a_closed_port(exported, form):
-    with in_time(), pytest.raises(PacsError, match="does not answer"):
-        send_files(exported["dicom-sr"], form.format(free_port()))
-
-
-@pytest.mark.parametrize("form", ["X@127.0.0.1:{}", "http://127.0.0.1:{}/dicom-web"])
-def test_a_receiver_that_hangs_is_given_up_in_time(exported, form):
-    with silent_port() as port, in_time(), pytest.raises(PacsError, match="does not answer"):
-        send_files(exported["dicom-sr"], form.format(port), timeout_s=MOST_S / 5)
-
-
-def test_the_limit_leaves_time_to_connect_and_to_hang_up():
-    assert 2 * CONNECTING_SHARE <= ANSWER_SHARE < 1
-    assert inspect.signature(send_files).parameters["timeout_s"].default == MOST_S
-
-
-def test_a_receiver_that_hangs_while_it_stores(exported):
-    done = threading.Event()
-
-    def wait() -> int:
-        done.wait(30)
-        return 0
-
-    with receiver(wait, MR) as node:
-        try:
-            with in_time(), pytest.raises(PacsError, match=r"no answer within.*0 of 36 files"):
-                send_files(exported["dicom-images"], node, timeout_s=MOST_S / 5)
-        finally:
-            done.set()
-
-
-def test_a_receiver_that_fills_up_says_how_many_it_has(exported):
-    answers = iter([0x0000, 0xB000, 0xA700])
-    with (
-        receiver(lambda: next(answers), MR) as node,
-        pytest.raises(PacsError, match=r"0xA700: it is out of resources; 2 of 36 files stored"),
-    ):
-        send_files(exported["dicom-images"], node, timeout_s=5)
-
-
-def test_a_receiver_that_does_not_take_reports(exported):
-    with (
-        receiver(lambda: 0, MR) as node,
-        pytest.raises(PacsError, match=r"does not take this kind.*Comprehensive 3D SR"),
-    ):
-        send_files(exported["dicom-sr"], node, timeout_s=5)
-
-
-@pytest.mark.parametrize(
-    ("kind", "body"),
-    [
-        ("text/html", "<html>sign in</html>"),
-        ("application/dicom+json", "{}"),
-        (
-            "application/dicom+json",
-            '{"00081198": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2"]}}]}}',
-        ),
-    ],
-    ids=["a page", "no instance", "a failed instance"],
-)
-def test_a_service_that_does_not_confirm(exported, kind, body):
-    class Service(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Service)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with pytest.raises(PacsError, match=r"0 of 1 files stored"):
-            send_files(exported["dicom-sr"], f"http://127.0.0.1:{server.server_port}/")
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def test_a_service_that_trickles_wins_no_time(exported):
-    """Each byte comes in time, the answer never does."""
-    over = threading.Event()
-
-    class Service(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(200)
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                while not over.wait(0.1):
-                    self.wfile.write(b" ")
-                    self.wfile.flush()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Service)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with in_time(), pytest.raises(PacsError, match=r"no whole answer within 1 s; 0 of 1"):
-            send_files(exported["dicom-sr"], f"http://127.0.0.1:{server.server_port}/", 1.0)
-    finally:
-        over.set()
-        server.shutdown()
-        server.server_close()
-
-
-def test_no_file_is_not_sent_with_success():
-    with pytest.raises(InputError, match="no file to send"):
-        send_files([], "http://user:secret@127.0.0.1:9/")
-
-
-def test_a_password_in_an_address_is_not_said(exported):
-    with pytest.raises(PacsError, match=r"in: http://127\.0\.0\.1") as caught:
-        send_files(exported["dicom-sr"], f"http://user:secret@127.0.0.1:{free_port()}/")
-    assert "secret" not in str(caught.value)
-
-
-def test_nothing_is_sent_when_a_file_is_no_dicom(exported, tmp_path):
-    asked = []
-    (tmp_path / "text").write_text("x" * 500)
-    with receiver(lambda: asked.append(1) or 0, MR) as node:
-        for wrong in (tmp_path / "text", tmp_path / "missing"):
-            with pytest.raises(InputError, match="the file to send"):
-                send_files([*exported["dicom-images"], wrong], node)
-    assert asked == []
-
-
-@pytest.mark.parametrize("where", ["nonsense", "A@h", "A@h:99999", "ftp://x", ""])
-def test_a_destination_that_is_none(exported, where):
-    with pytest.raises(ConfigError):
-        send_files(exported["dicom-sr"], where)
-
-
-def test_a_host_without_an_address(exported):
-    with in_time(), pytest.raises(PlannerError, match="does not answer"):
-        send_files(exported["dicom-sr"], "X@no-such-host.invalid:104")

@@ -5,22 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-import pydicom
 import pytest
 
-from tests.cli.conftest import Ran, run_cli
+from tests.cli.conftest import Ran, call_cli
 from tests.dicom_plan import DicomPlan, dicom_plan
 from tests.interop.conftest import PASSWORD, USER, Orthanc, free_port
 
 
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> DicomPlan:
-    return dicom_plan(tmp_path_factory.mktemp("planned"), "oblique")
-
-
 def export(planned: DicomPlan, folder: Path, *more: object, **options: dict[str, str]) -> Ran:
-    return run_cli(
+    return call_cli(
         folder, "export", planned.file, "--image", planned.series, "--json", *more, **options
     )
 
@@ -50,19 +43,6 @@ def test_written_and_stored_by_both_ways(
     assert {tags["Modality"] for tags in mine} >= {"SR", "RTSTRUCT"}
 
 
-def test_entry_and_tip_of_a_prone_series(planned: DicomPlan, tmp_path: Path) -> None:
-    ran = export(planned, tmp_path, "--to", "dicom-sr", "--path", 1, "--out", "sr.dcm")
-    assert ran.code == 0, ran.stderr
-    found = pydicom.dcmread(tmp_path / "sr.dcm")
-    lines = [item for item in found.iterall() if item.keyword == "GraphicData"]
-    path = planned.result.trajectories[0]
-    ends = np.array([path.entry_lps_mm, path.tip_lps_mm])
-    assert any(
-        len(line.value) == 6 and np.allclose(np.reshape(line.value, (2, 3)), ends, atol=0.01)
-        for line in lines
-    )
-
-
 @pytest.mark.parametrize("way", ["--send", "--stow"])
 def test_an_archive_that_is_not_there(planned: DicomPlan, tmp_path: Path, way: str) -> None:
     port = free_port()
@@ -84,7 +64,7 @@ def test_a_wrong_address_is_told_before_anything_is_written(
 
 def test_the_images_of_another_study_are_refused(planned: DicomPlan, tmp_path: Path) -> None:
     other = dicom_plan(tmp_path / "other", "axial")
-    ran = run_cli(
+    ran = call_cli(
         tmp_path,
         *("export", planned.file, "--to", "dicom-sr", "--image", other.series, "--out", "o/"),
     )

@@ -167,3 +167,47 @@ def test_instances_without_a_level_are_no_level(shared_data) -> None:
     )
     with pytest.raises(AnatomyError, match="no vertebra L4"):
         find_region("pedicle:L4:left", structures)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_published_place_and_direction_of_the_tip(ct: StructureSet, side: str) -> None:
+    """10 to 20 mm above the joint's margin; 20 to 37 degrees through the pedicle of L5."""
+    joint = find_region(f"si_joint:{side}", ct)
+    assert joint.axes is not None
+    above_mm = joint.axes.local_mm(joint.centre_lps_mm)[2] - joint.axes.low_mm[2]
+    assert 10.0 <= above_mm <= 20.0
+    assert 20.0 <= find_region(f"pedicle:L5:{side}", ct).measures["pedicle_axial_deg"] <= 37.0
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_halves_of_a_foramen_lie_one_above_the_other(ct: StructureSet, side: str) -> None:
+    whole, upper, lower = (
+        find_region(f"foramen:L4-L5:{side}{half}", ct) for half in ("", ":upper", ":lower")
+    )
+    assert upper.mask.n_voxels + lower.mask.n_voxels == whole.mask.n_voxels
+    assert upper.centre_lps_mm[2] > lower.centre_lps_mm[2]
+    assert not [key for key in whole.measures if key.startswith("safe_triangle")]  # no root
+
+
+def test_without_roots_no_triangle_is_measured(ct: StructureSet) -> None:
+    measures = find_region("disc:L4-L5", ct).measures
+    assert not [key for key in measures if key.startswith("kambin")]
+
+
+def test_healthy_vertebrae_are_not_taken_for_fused(ct: StructureSet) -> None:
+    from planner.anatomy.atlas import Atlas
+    from planner.anatomy.fusion import level_warnings, refuse_bridge
+    from planner.anatomy.vertebra import vertebra_of
+
+    atlas = Atlas.of(ct)
+    for level in ("L1", "L2", "L3", "L4", "L5"):
+        vertebra = vertebra_of(atlas, level)
+        assert level_warnings(atlas, vertebra) == []
+        for side in ("left", "right"):
+            refuse_bridge(atlas, vertebra, side)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_medial_branch_of_real_sub_regions(crop: StructureSet, side: str) -> None:
+    region = find_region(f"medial_branch:L3:{side}", crop)
+    assert region.warnings == ("the nerve itself is not labelled",)

@@ -222,3 +222,32 @@ def test_vertebrae_that_touch_nowhere_have_no_facet_joint(grid) -> None:
     structures = shapes.structures_of(grid, shapes.spine_masks(grid))
     with pytest.raises(AnatomyError, match="do not face each other in the labels"):
         find_region("facet:L3-L4:left", structures)
+
+
+class TestDirectionOfAWidePedicle:
+    """A straight pedicle 16 mm wide takes a cannula in many directions."""
+
+    def region(self, monkeypatch, level: str, width_mm: float = 16.0):
+        monkeypatch.setattr(shapes, "PEDICLE_WIDTH_MM", width_mm)
+        monkeypatch.setattr(shapes, "PEDICLE_X_MM", 9.0 + width_mm / 2)
+        grid = shapes.grid_about(ORIENTED_AXES["oblique_flipped"], (1.3, 1.1, 1.2))
+        masks = shapes.spine_masks(grid)
+        named = {f"vertebrae_{level}": masks["vertebrae_L4"], "spinal_canal": masks["spinal_canal"]}
+        return find_region(f"pedicle:{level}:left", shapes.structures_of(grid, named))
+
+    @pytest.mark.parametrize(("level", "published"), [("L5", 30.0), ("L4", 18.0), ("L1", 11.0)])
+    def test_the_published_one_is_taken_and_leaves_room(self, monkeypatch, level, published):
+        region = self.region(monkeypatch, level)
+        yaw = np.degrees(np.arcsin(-region.axis_lps @ shapes.POSE[:, 0]))
+        assert yaw == pytest.approx(published, abs=6.0)
+        assert region.measures["pedicle_width_mm"] >= 6.0
+
+    def test_of_a_level_without_one_the_middle_is_taken(self, monkeypatch):
+        region = self.region(monkeypatch, "T9")
+        yaw = np.degrees(np.arcsin(-region.axis_lps @ shapes.POSE[:, 0]))
+        assert 0.0 <= yaw <= 25.0
+
+    def test_a_narrow_one_keeps_its_own(self, monkeypatch):
+        region = self.region(monkeypatch, "L5", 7.0)
+        yaw = np.degrees(np.arcsin(-region.axis_lps @ shapes.POSE[:, 0]))
+        assert abs(yaw) <= 9.0

@@ -65,3 +65,19 @@ def test_a_corridor_lies_on_the_same_grid(mask: Mask) -> None:
     with pytest.raises(GridMismatchError, match="corridor"):
         region(mask, corridor=corridor)
     assert region(mask, corridor=mask).corridor is mask
+
+
+@pytest.mark.parametrize("half", [2.5, 3.5])
+def test_a_point_on_the_face_between_two_voxels_goes_into_the_one_that_is_inside(half):
+    """The middle of an even number of voxels: the nearest even index may be the other one."""
+    from planner.anatomy.block import Block, nearest_inside
+    from planner.geometry import FrameId, Grid, Mask
+
+    matrix = np.diag([2.0, 2.0, 2.0, 1.0])
+    grid = Grid(shape_kji=(8, 8, 8), lps_from_kji=matrix, frame=FrameId("1.2", "block"))
+    inside = np.zeros(grid.shape_kji, bool)
+    inside[int(half + 0.5), 4, 4] = True
+    block = Block(grid=grid, whole=grid, start_kji=(0, 0, 0))
+    found = nearest_inside(block, inside, grid.to_lps((half, 4.0, 4.0)))
+    assert Mask(grid=grid, inside=inside).contains(found)
+    assert grid.to_kji(found)[0] > half

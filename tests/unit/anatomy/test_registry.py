@@ -27,7 +27,7 @@ def test_options_and_spelling() -> None:
     ("text", "match"),
     [
         ("anatomy:", "is no region"),
-        ("forman:L4-L5:left", "Did you mean 'foramen:L4-L5:right'"),
+        ("forman:L4-L5:left", "Did you mean 'foramen:L4-L5:right.:upper"),
         ("foramen:L4-L5", "a side is missing"),
         ("foramen:left", "is not two levels"),
         ("foramen:L4-S1:left", "S1 is not the level under L4"),

@@ -14,6 +14,7 @@ from planner.compare import ActualNeedle, compare_needle, oriented, placement_er
 from planner.compare.needle import COVER_NOTE, METAL_NOTE, NO_MASKS, TURNED_NOTE
 from planner.compare.texts import comparison_json, comparison_text
 from planner.errors import DegenerateGeometryError, InputError
+from planner.geometry.digest import mask_sha256
 from planner.io.plan_document import RegionRecord
 from planner.io.plan_file import plan_document
 from planner.model import Verdict
@@ -102,7 +103,7 @@ def compared(planned, actual, **changes):
     return compare_needle(
         changes.pop("plan", plan),
         actual,
-        structures=result.structures,
+        structures=changes.pop("structures", result.structures),
         image_grid=result.volume.grid,
         body=changes.pop("body", result.body),
         **changes,
@@ -341,16 +342,51 @@ def test_a_missed_target_is_the_headline(planned):
     assert "MISSED" not in comparison_text(plan, good)
 
 
-def test_of_a_region_the_distance_is_only_told(planned):
-    _, plan = planned
-    region = RegionRecord(
-        name="r", voxels=1, sha256="0" * 64, level=None, side=None, axis_lps=None,
-        plane_normal_lps=None, measures={}, words="",
+def aimed_at_region(plan, mask, name):
+    record = RegionRecord(
+        name=name, voxels=mask.n_voxels, sha256=mask_sha256(mask), level=None, side=None,
+        axis_lps=None, plane_normal_lps=None, measures={}, words="",
     )  # fmt: skip
-    aimed = plan.model_copy(update={"target": plan.target.model_copy(update={"region": region})})
-    found = compared(planned, planned_needle(plan), plan=aimed)
-    assert found.is_on_target is None
-    assert "not measured" in comparison_text(aimed, found)
+    return plan.model_copy(update={"target": plan.target.model_copy(update={"region": record})})
+
+
+def test_of_a_region_the_distance_is_only_told_and_the_place_decides(planned):
+    """The foramen of the phantom as the region: the planned tip lies in it, one beside it not."""
+    from planner.compare.picture import headline
+
+    result, plan = planned
+    aimed = aimed_at_region(plan, result.structures["foramen"].mask, "region:foramen")
+    unknown = compared(planned, planned_needle(plan), plan=aimed, structures=None)
+    assert unknown.is_on_target is None
+    assert "not known without image and masks" in comparison_text(aimed, unknown)
+    inside = compared(planned, planned_needle(plan), plan=aimed)
+    assert inside.is_on_target is True and "the tip lies in it" in comparison_text(aimed, inside)
+    beside = compared(planned, planned_needle(plan, by=(30.0, 0.0, 0.0)), plan=aimed)
+    assert beside.is_on_target is False
+    assert "TARGET MISSED" in comparison_text(aimed, beside)
+    assert "OUTSIDE" in comparison_text(aimed, beside)
+    assert headline(beside)[1].startswith("target region missed")
+
+
+def test_of_another_region_nothing_is_known(planned):
+    result, plan = planned
+    aimed = aimed_at_region(plan, result.structures["foramen"].mask, "region:nothing")
+    assert compared(planned, planned_needle(plan), plan=aimed).is_on_target is None
+
+
+def test_a_needle_longer_than_that_of_the_plan_is_told_and_never_passed(planned):
+    _, plan = planned
+    path = plan.trajectories[0]
+    along = np.subtract(path.tip_lps_mm, path.entry_lps_mm) / path.length_mm
+    for length_mm, is_longer in ((plan.needle.length_mm - 0.5, False), (96.0, True)):
+        entry = np.array(path.tip_lps_mm) - length_mm * along
+        found = compared(planned, needle(entry, path.tip_lps_mm))
+        assert found.is_longer is is_longer
+        told = comparison_text(plan, found)
+        assert ("LONGER THAN THE NEEDLE OF THE PLAN" in told) is is_longer
+        assert comparison_json(plan, found)["errors"]["is_longer_than_needle"] is is_longer
+        is_good = {c.verdict for c in found.clearances} & {Verdict.PASS, Verdict.CAUTION}
+        assert not is_longer or not is_good
 
 
 def test_a_needle_out_of_the_plane_is_called_projected(planned):

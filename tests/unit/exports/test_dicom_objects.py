@@ -3,58 +3,26 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 
-import planner
-from planner.errors import GridMismatchError, InputError, MaskError, OutputError
+from planner.errors import InputError, OutputError
 from planner.exports import dicom_common
-from planner.exports.capsule_voxels import capsule_voxels
 from planner.exports.dicom import FORMATS
-from planner.exports.dicom_burned_in import write_burned_in
 from planner.exports.dicom_common import long_string, unique_long_strings
 from planner.exports.dicom_rtstruct import write_rtstruct
-from planner.exports.dicom_seg import write_dicom_seg
 from planner.exports.dicom_source import SourceImages
 from planner.exports.dicom_sr import write_dicom_sr
 from planner.exports.plan_to_export import PlanToExport, plan_to_export
-from planner.geometry import FrameId, Grid, Mask
-from planner.model import Evidenced
-from tests.dicom_plan import DicomPlan, dicom_plan
-from tests.metal_plan import KNOWN, metal_scene
-from tests.trunk import simple_protocol
+from tests.dicom_plan import dicom_plan
 
 FLOAT32_TOL_MM = 1e-4
 """SCOORD3D holds 32-bit floats."""
 
 Opened = tuple[PlanToExport, SourceImages]
-
-
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> DicomPlan:
-    throw = Evidenced(value=9.0, evidence="E")
-    return dicom_plan(tmp_path_factory.mktemp("planned"), protocol=simple_protocol(throw=throw))
-
-
-@pytest.fixture(scope="module")
-def opened(planned: DicomPlan) -> Opened:
-    return planned.opened()
-
-
-@pytest.fixture(scope="module")
-def unverified(planned: DicomPlan, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    """The same plan as if something were not known."""
-
-    def change(data: dict) -> None:
-        data["verdict"] = data["trajectories"][0]["verdict"] = "unknown"
-
-    file = planned.changed(tmp_path_factory.mktemp("unverified") / "plan.json", change)
-    return replace(planned, file=file).opened(even_if_unknown=True)
 
 
 def texts_of(item: pydicom.Dataset) -> list[str]:
@@ -264,164 +232,6 @@ def test_names_in_other_character_sets_survive(tmp_path):
         for file in write(plan, source, tmp_path / name):
             ds = pydicom.dcmread(file)
             assert str(ds.PatientName) == "ΠΑΠΑΔΟΠΟΥΛΟΣ^ΝΙΚΟΣ" and ds.StudyDescription == "Μέση"
-
-
-# --- segmentation -----------------------------------------------------------------------------
-
-
-def test_segments_are_read_back_voxel_for_voxel(opened, tmp_path):
-    plan, source = opened
-    grid = source.volume.grid
-    inside = np.zeros(grid.shape_kji, bool)
-    inside[4:9, 20:31, 40:44] = True
-    region = Mask(grid=grid, inside=inside)
-    (file,) = write_dicom_seg(plan, source, tmp_path / "seg.dcm", {"Facette, links": region})
-    read = planner.load_structures(file, like=source.volume)
-    np.testing.assert_array_equal(read["Facette, links"].mask.inside, inside)
-    for path in plan.paths:
-        expected = capsule_voxels(grid, path.entry_lps_mm, path.throw_end_lps_mm, 0.36)
-        np.testing.assert_array_equal(read[f"path {path.rank}"].mask.inside, expected)
-    ball = read["tolerance of target"].mask
-    assert ball.contains(np.array(plan.document.target.point_lps_mm))
-    assert all(s.source.method == "same grid" for s in read.values())
-
-
-def test_a_region_of_another_grid_or_none_is_refused(opened, tmp_path):
-    plan, source = opened
-    grid = source.volume.grid
-    frame = FrameId("1.2.3.5")
-    other = Grid(shape_kji=grid.shape_kji, lps_from_kji=grid.lps_from_kji, frame=frame)
-    inside = np.ones(grid.shape_kji, bool)
-    with pytest.raises(GridMismatchError, match="not on the grid"):
-        write_dicom_seg(plan, source, tmp_path / "s", {"a": Mask(grid=other, inside=inside)})
-    with pytest.raises(MaskError, match="no voxel"):
-        write_dicom_seg(plan, source, tmp_path / "s", {"a": Mask(grid=grid, inside=~inside)})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_beside_metal_the_void_and_swept_structures_are_those_of_the_search(tmp_path):
-    planned = dicom_plan(
-        tmp_path,
-        scene=metal_scene("oblique"),
-        mr=KNOWN,
-        implants={"rod": "stainless steel"},
-        top=1,
-    )
-    plan, source = planned.opened(even_if_unknown=True)
-    with pytest.raises(InputError, match="void of their field cannot be left out"):
-        write_dicom_seg(plan, replace(source, structures=None), tmp_path / "seg.dcm")
-    (file,) = write_dicom_seg(plan, source, tmp_path / "seg.dcm")
-    read = planner.load_structures(file, like=source.volume)
-    metal = planned.result.metal
-    void = np.zeros(source.volume.grid.shape_kji, bool)
-    start = np.rint(source.volume.grid.to_kji(metal.grid.origin_lps_mm)).astype(int)
-    stop = start + metal.is_void.shape
-    void[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = metal.is_void
-    np.testing.assert_array_equal(read["MR void"].mask.inside, void)
-    drawn = planned.result.structures
-    path = planned.result.trajectories[0]
-    grown = [name.removesuffix(" (swept)") for name in read if name.endswith("(swept)")]
-    assert sorted(grown) == ["aorta", "nerve"]
-    for name in grown:
-        mask = read[f"{name} (swept)"].mask
-        before = drawn[name].mask.inside
-        assert mask.inside[before].all() and mask.n_voxels > before.sum()
-        exact = planner.exact_clearance_mm(
-            path.entry_lps_mm, path.tip_lps_mm, mask, needle_radius_mm=0.36
-        )
-        assert abs(np.floor(exact * 100) / 100 - path.clearance_mm[name]) < 0.011
-
-
-def test_metals_that_are_not_the_tables_are_refused(tmp_path):
-    planned = dicom_plan(
-        tmp_path, scene=metal_scene("oblique"), mr=KNOWN, implants={"rod": "titanium"}, top=1
-    )
-
-    def change(data: dict) -> None:
-        data["implants"][0]["materials"][0]["high_ppm"] = 1.0
-
-    file = planned.changed(tmp_path / "changed.json", change)
-    plan, source = replace(planned, file=file).opened(even_if_unknown=True)
-    with pytest.raises(InputError, match="not those of this version's table"):
-        write_dicom_seg(plan, source, tmp_path / "seg.dcm")
-
-
-# --- images -----------------------------------------------------------------------------------
-
-
-def test_the_derived_series_has_the_same_geometry_and_only_the_needle_differs(opened, tmp_path):
-    plan, source = opened
-    write_burned_in(plan, source, tmp_path / "im")
-    read = planner.load_volume(tmp_path / "im")
-    np.testing.assert_array_equal(read.grid.lps_from_kji, source.volume.grid.lps_from_kji)
-    assert read.grid.frame.same_as(source.volume.grid.frame)
-    assert read.source.patient_position == source.volume.source.patient_position
-    changed = read.values != source.volume.values
-    needle = np.zeros_like(changed)
-    whole = np.zeros_like(changed)
-    for path in plan.paths:
-        needle |= capsule_voxels(read.grid, path.entry_lps_mm, path.tip_lps_mm, 0.36)
-        whole |= capsule_voxels(read.grid, path.entry_lps_mm, path.throw_end_lps_mm, 0.36)
-    assert changed[needle].all() and not changed[~whole].any()
-    assert (read.values[changed] > source.volume.values.max()).all()
-    for path in plan.paths:  # where the needle ends when it is fired
-        end = np.floor(read.grid.to_kji(path.throw_end_lps_mm) + 0.5).astype(int)
-        assert changed[tuple(end)]
-
-
-def test_the_images_say_that_they_are_derived(opened, tmp_path):
-    plan, source = opened
-    files = write_burned_in(plan, source, tmp_path / "im")
-    datasets = [pydicom.dcmread(f) for f in files]
-    assert len({ds.SOPInstanceUID for ds in datasets}) == len(source.slices)
-    for ds, header in zip(datasets, source.slices, strict=True):
-        assert list(ds.ImageType[:2]) == ["DERIVED", "SECONDARY"]
-        assert ds.BurnedInAnnotation == "YES"
-        assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
-        (reference,) = ds.SourceImageSequence
-        assert reference.ReferencedSOPInstanceUID == header.sop_instance_uid
-
-
-@pytest.mark.parametrize(
-    ("dtype", "scale"), [(np.int16, -1), (np.uint8, 1), (np.uint16, 65), (np.float32, 0.01)]
-)
-def test_values_that_do_not_fit_are_scaled(opened, tmp_path, dtype, scale):
-    plan, source = opened
-    values = (np.clip(source.volume.values.astype(float), 0, 1000) * scale).clip(
-        -30000, 255 if dtype is np.uint8 else 65535
-    )
-    values = values.astype(dtype)
-    values[0, 0, 0] = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 9.5
-    changed = replace(source, volume=replace(source.volume, values=values))
-    write_burned_in(plan, changed, tmp_path / "im")
-    read = planner.load_volume(tmp_path / "im")
-    plain = read.values <= values.max()
-    step = (float(values.max()) - float(values.min())) / 60000
-    np.testing.assert_allclose(read.values[plain], values[plain], atol=step)
-    assert (~plain).sum() > 50
-
-
-def test_laterality_is_only_there_where_it_belongs(opened, tmp_path):
-    plan, source = opened
-    for n, (part, side, expected) in enumerate(
-        [("LSPINE", "", None), ("KNEE", "L", "L"), (None, None, "")]
-    ):
-        header = deepcopy(source.header)
-        header.BodyPartExamined, header.Laterality = part, side
-        files = write_burned_in(plan, replace(source, header=header), tmp_path / str(n))
-        found = pydicom.dcmread(files[0])
-        assert (found.Laterality or "" if "Laterality" in found else None) == expected
-
-
-def test_a_folder_that_holds_something_is_left_alone(opened, tmp_path):
-    plan, source = opened
-    (tmp_path / "im").mkdir()
-    (tmp_path / "im" / "mine").write_text("x")
-    with pytest.raises(OutputError, match="there is something at its path"):
-        write_burned_in(plan, source, tmp_path / "im")
-    assert [p.name for p in (tmp_path / "im").iterdir()] == ["mine"]
-    (tmp_path / "empty").mkdir()
-    assert write_burned_in(plan, source, tmp_path / "empty")
 
 
 # --- contours ---------------------------------------------------------------------------------

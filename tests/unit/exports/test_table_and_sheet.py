@@ -108,6 +108,22 @@ def test_unverified_stands_in_both(write_plan: Any, tmp_path: Path) -> None:
     assert "UNVERIFIED path 1: verdict pass" in page
 
 
+def test_the_sheet_names_what_is_no_pass_and_why(write_plan: Any) -> None:
+    def change(plan: dict[str, Any]) -> None:
+        finding = plan["trajectories"][0]["findings"][0]
+        finding.update(verdict="unknown", measured=None, note="the <mask> does not cover it")
+
+    plan = plan_to_export(write_plan(change), ranks=(1,), even_if_unknown=True)
+    page = sheet_html(plan)
+    assert "<b>UNKNOWN</b> clearance" in page and "the &lt;mask&gt; does not cover it" in page
+    assert "Not a pass" not in sheet_html(plan_to_export(write_plan(all_pass), ranks=(1,)))
+
+
+def all_pass(plan: dict[str, Any]) -> None:
+    for finding in plan["trajectories"][0]["findings"]:
+        finding["verdict"] = "pass"
+
+
 @pytest.mark.parametrize("write", [write_csv, write_sheet])
 def test_a_folder_that_is_not_there(write_plan: Any, tmp_path: Path, write: Any) -> None:
     with pytest.raises(OutputError, match="folder does not exist"):

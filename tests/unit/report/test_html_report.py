@@ -189,7 +189,12 @@ def test_what_was_not_checked_stands_beside_the_first_path(plan_result, hopeless
     assert text.index("Clearances, least room") < text.index("What was NOT checked")
     assert text.index("What was NOT checked") < text.index("Alternatives")
     for result in (plan_result, hopeless_result):
-        assert words(html_of(result)).count("What was NOT checked") == 1
+        said = words(html_of(result))
+        assert said.count("What was NOT checked") == 1
+        told = f"{len(not_checked_texts(result))} things not checked"
+        if result.warnings:
+            told += f" and {len(result.warnings)} warning"
+        assert said.index(told) < said.index("What was asked")
 
 
 def test_hashes_of_masks_are_short(plan_result):
@@ -257,7 +262,7 @@ def test_mr_physics_and_planes_are_shown(plan_result):
     text = words(html_of(result))
     for needed in ("Needle artefact", "Scan planes to type in", "What another sequence would"):
         assert needed in text
-    assert "To the mask as drawn mm" in text
+    assert "As drawn mm" in text
     assert "Bandwidth per acquired pixel" in text
     assert result.implants[0].name in text
 
@@ -332,13 +337,13 @@ def test_where_says_how_deep_and_on_which_side(plan_result):
     left = replace(
         item, on_needle_lps_mm=on_needle, on_structure_lps_mm=on_needle + np.array([5.0, 0, 0])
     )
-    assert where_text(path, left).startswith("12 mm deep, to L of the needle; LPS (")
+    assert where_text(path, left) == "12 mm deep, to L"
     tip = replace(
         item,
         on_needle_lps_mm=path.tip_lps_mm,
         on_structure_lps_mm=path.tip_lps_mm + np.array([0, 0, -3.0]),
     )
-    assert where_text(path, tip).startswith("at the tip, to F of the needle")
+    assert where_text(path, tip) == "at the tip, to F"
     lost = replace(item, on_needle_lps_mm=np.full(3, np.nan))
     assert where_text(path, lost) == "unknown"
 

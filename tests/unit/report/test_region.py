@@ -323,3 +323,15 @@ def test_a_region_off_the_image_is_no_crash(plan_result):
     black = Volume(grid=far.volume.grid, values=np.zeros(far.volume.grid.shape_kji, np.int16))
     figure = panel_figure(panel_scene(replace(far, volume=black)), far.trajectories[0])
     assert REGION_OUTLINE.label not in legend_words(figure), "the legend names what is drawn"
+
+
+def test_without_a_path_the_region_s_warnings_are_told_all_the_same(hopeless_result):
+    """No path carries them as a finding: they come from the plan file, and stand first."""
+    lost = with_region(hopeless_result)
+    assert not lost.trajectories
+    plan = plan_document(lost)
+    assert plan.target.region is not None and plan.target.region.warnings == (NOTE,)
+    told = words(report_html(plan, [], plan_sha256="0" * 64, protocol=lost.protocol))
+    assert told.index("Look at the target region") < told.index("What was asked")
+    for text in (told, report_markdown(lost, figures=[]), summary_text(lost)):
+        assert NOTE in text

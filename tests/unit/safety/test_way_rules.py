@@ -22,7 +22,7 @@ from planner.safety.checks import NeedleAxis
 from planner.safety.cortex import cortex_rule
 from planner.safety.entry_rules import entry_rules
 from planner.safety.pedicle import Pedicles, pedicle_rules, too_narrow, wall_of
-from planner.safety.target_rules import BorderDistance, target_rules
+from planner.safety.target_rules import BorderDistance, far_wall_mm, target_rules
 from planner.safety.way_rules import WayRule
 from tests.metal_truths import grid_of, points_lps_mm
 from tests.trunk import simple_protocol
@@ -247,3 +247,57 @@ def test_an_angle_to_no_cortex_is_unknown_and_not_refused():
     )
     assert rule.finding(axis).verdict is Verdict.UNKNOWN
     assert rule.ok(rule.measure(one([0, 12, 0]), one([0, 0, 0]), one([0, 0, 0])))[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestFarWallOfTheWholeNeedle:
+    """A wall that slopes to the path is nearer to the needle's edge than to its axis."""
+
+    def slope(self, kind, slope_deg, **more):
+        """Everything behind a plane whose normal leans to the left; the path runs to the front."""
+        grid = grid_of(kind, (30, 60, 60), (1.0, 0.6, 0.6))
+        points, a = points_lps_mm(grid), np.radians(slope_deg)
+        depth = points[..., 1] * np.cos(a) + points[..., 0] * np.sin(a)
+        inside = (depth >= 0.0) & (np.abs(points[..., 0]) <= 9.0)
+        return Mask(grid=grid, inside=inside)
+
+    @pytest.mark.parametrize("slope_deg", [0.0, 30.0, 55.0])
+    @pytest.mark.parametrize("radius_mm", [0.36, 1.5, 3.0])
+    def test_the_edge_is_nearer_by_the_slope(self, kind, slope_deg, radius_mm):
+        mask, tip = self.slope(kind, slope_deg), one([0, 8.0, 0])
+        axis = far_wall_mm(mask, one([0, 14.0, 0]), tip, 0.0)[0]
+        edge = far_wall_mm(mask, one([0, 14.0, 0]), tip, radius_mm)[0]
+        less = radius_mm * np.tan(np.radians(slope_deg))
+        assert edge <= axis
+        assert axis - edge == pytest.approx(less, abs=1.7)
+
+    def test_an_edge_that_has_left_the_region_leaves_nothing(self, kind):
+        mask = self.slope(kind, 75.0)
+        tip, entry = one([0, 4.0, 0]), one([0, 14.0, 0])
+        assert far_wall_mm(mask, entry, tip, 0.0)[0] > 3.0
+        assert far_wall_mm(mask, entry, tip, 3.0)[0] == 0.0
+
+    def test_an_edge_beside_the_region_has_no_wall_ahead(self, kind):
+        mask = self.slope(kind, 0.0)
+        tip, entry = one([8.0, 8.0, 0]), one([8.0, 30.0, 0])
+        assert far_wall_mm(mask, entry, tip, 3.0)[0] == pytest.approx(8.0, abs=1.0)
+
+    def test_verify_finds_the_same(self, kind):
+        from types import SimpleNamespace
+
+        from planner.verify.way import WayTruth
+        from planner.verify.way_findings import PathWay
+
+        mask = self.slope(kind, 40.0)
+        start = mask.grid.to_lps(np.argwhere(mask.inside)[0])
+        region = TargetRegion(name="slope", mask=mask, centre_lps_mm=start)
+        rng = np.random.default_rng(1)
+        for _ in range(25):
+            tip = np.array([[rng.uniform(-8, 8), rng.uniform(0, 14), rng.uniform(-6, 6)]])
+            entry = tip + np.array([[rng.uniform(-20, 20), 40.0, rng.uniform(-9, 9)]])
+            path = SimpleNamespace(
+                entry_lps_mm=entry[0], tip_lps_mm=tip[0], throw_end_lps_mm=tip[0]
+            )
+            truth = PathWay(WayTruth(protocol=None, region=region, midline_l_mm=None), path, 1.5)
+            found = far_wall_mm(mask, entry, tip, 1.5)[0]
+            assert truth.value("far_wall") == pytest.approx(found, abs=1e-6)
