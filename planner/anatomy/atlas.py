@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from planner.errors import AnatomyError
 from planner.geometry import Grid
 from planner.model import Structure, StructureSet
 from planner.model.region import Side
+
+T = TypeVar("T")
+_MEMO = "planner.anatomy.atlas"
 
 SACRAL = ("S1", "S2", "S3", "S4", "S5")
 _MIDLINE = (Part.CANAL, Part.SAC, Part.CORD, Part.SACRUM, Part.SPINOUS)
@@ -39,18 +43,33 @@ class Atlas:
     """Structures that a needle must not be in, whatever their names mean."""
     structures: tuple[Structure, ...] = ()
     """All of them."""
+    _derived: dict[tuple[str, ...], Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, structures: StructureSet) -> Atlas:
-        """The labels of a structure set; names that mean nothing here are left out."""
-        known = [(label_of(s.name), s) for s in structures.structures]
-        return cls(
-            grid=structures.grid,
-            labels=tuple((label, s) for label, s in known if label is not None),
-            all_names=tuple(structures),
-            obstacles=tuple(s for s in structures.structures if s.role.is_obstacle),
-            structures=structures.structures,
-        )
+        """The labels of a structure set, read once; names that mean nothing here are left out."""
+        if _MEMO not in structures.memo:
+            known = [(label_of(s.name), s) for s in structures.structures]
+            structures.memo[_MEMO] = cls(
+                grid=structures.grid,
+                labels=tuple((label, s) for label, s in known if label is not None),
+                all_names=tuple(structures),
+                obstacles=tuple(s for s in structures.structures if s.role.is_obstacle),
+                structures=structures.structures,
+            )
+        return structures.memo[_MEMO]  # type: ignore[no-any-return]
+
+    def once(self, key: tuple[str, ...], derive: Callable[[], T]) -> T:
+        """What ``derive`` gives, derived the first time only; its refusal is kept as well."""
+        if key not in self._derived:
+            try:
+                self._derived[key] = derive()
+            except AnatomyError as error:
+                self._derived[key] = error
+        found: T | AnatomyError = self._derived[key]
+        if isinstance(found, AnatomyError):
+            raise found.with_traceback(None)
+        return found
 
     def find(self, part: Part, level: str | None = None, side: Side | None = None) -> Found | None:
         """The voxels of a part; None where no label carries it.

@@ -61,7 +61,7 @@ def foramen_region(
         the space between them is too small to be a foramen.
     """
     above = vertebra_of(atlas, upper)
-    roof = pedicle_of(above, side)
+    roof = pedicle_of(atlas, upper, side)
     lower_bone = atlas.sacrum() if lower in SACRAL else atlas.vertebra(lower)
     block = Block.around(atlas.grid, above.bone_on(atlas.grid) | lower_bone.inside, 5.0)
     bone = block.take(above.bone_on(atlas.grid) | lower_bone.inside)
@@ -128,7 +128,7 @@ def _frame(
     """
     warnings = list(above.warnings)
     if lower not in SACRAL:
-        floor = pedicle_of(vertebra_of(atlas, lower), roof.side)
+        floor = pedicle_of(atlas, lower, roof.side)
         below, wall = floor.centre_lps_mm, _wall_point(floor.vertebra)
         warnings += floor.vertebra.warnings
     else:

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from planner.anatomy.atlas import Atlas
 from planner.anatomy.block import Block, BoolArray, side_sign
-from planner.geometry import Mask
+from planner.geometry import Grid, Mask
 from planner.geometry.frames import FloatArray
 from planner.model import RegionAxes, Structure, StructureRole
 from planner.model.region import Side
@@ -42,6 +42,9 @@ ROOT_AT_FORAMEN_MM = (-7.0, 20.0)
 of the opening and behind it:"""
 
 ROOT_AROUND_MM = 8.0
+ROOT_FROM_BOX_MM = 40.0
+"""More than a root may lie beyond the box of its disc or foramen, by all of the above."""
+
 WALL_CLASSES = ("nerve", "spinal_canal")
 
 
@@ -83,11 +86,22 @@ def exiting_root(
     if not nerves:
         return None
     grid, inside = nerves[0].grid, np.zeros(nerves[0].grid.shape_kji, dtype=bool)
+    start, window = _window_about(axes, grid)
     for mask in nerves:
-        places = np.argwhere(mask.inside)
+        places = np.argwhere(mask.inside[window]) + start
         places = places[is_at_exit(axes, side, is_disc, grid.to_lps(places))]
         inside[tuple(places.T)] = True
     return Mask(grid=grid, inside=inside) if inside.any() else None
+
+
+def _window_about(axes: RegionAxes, grid: Grid) -> tuple[NDArray[np.int64], tuple[slice, ...]]:
+    """Voxels about a disc or foramen that hold every place where its roots may leave."""
+    farthest = np.maximum(np.abs(axes.low_mm), np.abs(axes.high_mm))
+    reach = (float(np.linalg.norm(farthest)) + ROOT_FROM_BOX_MM) / grid.spacing_kji_mm
+    middle = grid.to_kji(axes.origin_lps_mm)
+    start = np.clip(np.floor(middle - reach), 0, grid.shape_kji).astype(np.int64)
+    stop = np.clip(np.ceil(middle + reach) + 1, 0, grid.shape_kji).astype(np.int64)
+    return start, tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
 
 
 def kambin_measures(atlas: Atlas, disc_mask: Mask, axes: RegionAxes) -> dict[str, float]:

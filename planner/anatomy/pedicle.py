@@ -92,7 +92,7 @@ def pedicle_region(atlas: Atlas, name: str, level: str, side: Side) -> TargetReg
         If the vertebra has no label, its canal cannot be seen, or no bridge of bone runs
         beside it.
     """
-    pedicle = pedicle_of(vertebra_of(atlas, level), side)
+    pedicle = pedicle_of(atlas, level, side)
     vertebra = pedicle.vertebra
     inside = pedicle.inside()
     mask = vertebra.block.mask(inside)
@@ -122,7 +122,7 @@ def pedicle_region(atlas: Atlas, name: str, level: str, side: Side) -> TargetReg
     )
 
 
-def pedicle_of(vertebra: Vertebra, side: Side) -> Pedicle:
+def pedicle_of(atlas: Atlas, level: str, side: Side) -> Pedicle:
     """The widest cylinder beside the canal on a side.
 
     Raises
@@ -130,6 +130,12 @@ def pedicle_of(vertebra: Vertebra, side: Side) -> Pedicle:
     AnatomyError
         If there is none of 2 mm, or the image ends there.
     """
+    return atlas.once(
+        ("pedicle", level, side), lambda: _pedicle_of(vertebra_of(atlas, level), side)
+    )
+
+
+def _pedicle_of(vertebra: Vertebra, side: Side) -> Pedicle:
     depth = vertebra.block.depth_mm(vertebra.bone & ~vertebra.canal)
     edge_mm = _canal_edge_mm(vertebra, side_sign(side))
     tried = [

@@ -79,6 +79,10 @@ def vertebra_of(atlas: Atlas, level: str) -> Vertebra:
         If the vertebra or the spinal canal beside it has no label, the body cannot be told
         from the arch, or left, back and head contradict the patient's.
     """
+    return atlas.once(("vertebra", level), lambda: _vertebra_of(atlas, level))
+
+
+def _vertebra_of(atlas: Atlas, level: str) -> Vertebra:
     found = atlas.vertebra(level)
     block = Block.around(atlas.grid, found.inside, MARGIN_MM)
     bone = largest_piece(block.take(found.inside))

@@ -52,9 +52,22 @@ class OutputFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._staging is not None:
-            shutil.rmtree(self._staging, ignore_errors=True)
-            self._staging = None
+        staging, self._staging = self._staging, None
+        if staging is None:
+            return
+        shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, OutputError) and (error.where or "").startswith(str(staging)):
+            # Where the user wanted it; nobody knows the folder that is gone.
+            first = Path(error.where or "").relative_to(staging).parts[:1]
+            is_named = not "".join(first).startswith(".")
+            place = self.folder.joinpath(*first) if is_named else self.folder
+            raise OutputError(
+                error.what,
+                seen=error.seen,
+                needed=error.needed,
+                where=str(place),
+                fix=error.fix,
+            ) from error
 
     def commit(self) -> list[Path]:
         """The files in their final place, after they were moved there.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from planner.errors import ConfigError, GridMismatchError, MaskError
 from planner.geometry import Grid, Mask
@@ -119,6 +120,8 @@ class StructureSet(Mapping[str, Structure]):
     structures: tuple[Structure, ...] = ()
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was derived from the set once, by who derived it; no part of its value."""
 
     def __post_init__(self) -> None:
         names = [s.name for s in self.structures]

@@ -15,6 +15,9 @@ from planner.model import Protocol, StructureSet, TargetRegion
 NEAR_MM = 60.0
 """Vertebrae farther from the point are not looked at."""
 
+ONE_SIDE_MM = 15.0
+"""A point so far beside its vertebra lies in no region of the other side."""
+
 
 def region_at(
     structures: StructureSet, protocol: Protocol, point_lps_mm: FloatArray
@@ -39,23 +42,39 @@ def region_at(
 
 
 def _asked(structures: StructureSet, protocol: Protocol, point_lps_mm: FloatArray) -> Iterator[str]:
-    levels = _levels_near(structures, point_lps_mm)
+    """Requests for regions that may hold the point, the likeliest first."""
+    near = _vertebrae_near(structures, point_lps_mm)
     for name in protocol.targets:
         kind = KINDS.get(name)
         if kind is None:
             continue
         places = [""]
         if kind.levels == 1:
-            places = [f":{level}" for level in levels]
+            places = [f":{level}" for level in near]
         elif kind.levels == 2:
-            lower = {level: below(level) for level in levels}
-            places = [f":{a}-{b}" for a, b in lower.items() if b is not None]
-        sides = (":left", ":right") if kind.needs_side else ("",)
+            places = [f":{a}-{b}" for a, b in _neighbours(near)]
+        sides = _sides(near, point_lps_mm) if kind.needs_side else [""]
         yield from (f"{name}{place}{side}" for place in places for side in sides)
 
 
-def _levels_near(structures: StructureSet, point_lps_mm: FloatArray) -> list[str]:
-    found = set()
+def _neighbours(near: dict[str, FloatArray]) -> list[tuple[str, str]]:
+    """Neighbouring levels of which the upper or the lower one is near, the nearest first."""
+    pairs = [(level, lower) for level in LEVELS if (lower := below(level)) is not None]
+    rank = {level: n for n, level in enumerate(near)}
+    pairs = [pair for pair in pairs if pair[0] in near or pair[1] in near]
+    return sorted(pairs, key=lambda pair: sum(rank.get(level, len(near)) for level in pair))
+
+
+def _sides(near: dict[str, FloatArray], point_lps_mm: FloatArray) -> list[str]:
+    """Of a point well beside the nearest vertebra its own side only."""
+    off_mm = 0.0 if not near else float(point_lps_mm[0] - next(iter(near.values()))[0])
+    sides = [":left", ":right"] if off_mm >= 0.0 else [":right", ":left"]
+    return sides[:1] if abs(off_mm) > ONE_SIDE_MM else sides
+
+
+def _vertebrae_near(structures: StructureSet, point_lps_mm: FloatArray) -> dict[str, FloatArray]:
+    """Middles of the vertebrae that are not far from a point, by level, the nearest first."""
+    found = {}
     for structure in structures.structures:
         label = label_of(structure.name)
         if label is None or label.level is None or label.part is not Part.VERTEBRA:
@@ -64,6 +83,8 @@ def _levels_near(structures: StructureSet, point_lps_mm: FloatArray) -> list[str
         if bounds is None:
             continue
         corners = structure.mask.grid.to_lps(np.array([bounds[0], bounds[1] - 1]))
-        if np.linalg.norm(corners.mean(axis=0) - point_lps_mm) <= NEAR_MM:
-            found.add(label.level)
-    return [level for level in LEVELS if level in found]
+        middle = corners.mean(axis=0)
+        if np.linalg.norm(middle - point_lps_mm) <= NEAR_MM:
+            found[label.level] = middle
+    away = {level: float(np.linalg.norm(found[level] - point_lps_mm)) for level in found}
+    return {level: found[level] for level in sorted(found, key=lambda level: away[level])}

@@ -21,6 +21,10 @@ FARTHEST_MM = 300.0
 RIM = 12
 """Lines at the needle's surface, beside its axis, that are followed to the far wall."""
 
+LOOK_BACK = 4.0
+"""Radii between where the axis and where such a line leaves through the far wall, at most: a
+wall that meets the needle at 14 degrees. What lies flatter is a wall beside the needle."""
+
 
 def target_rules(
     protocol: Protocol, region: TargetRegion, radius_mm: float = 0.0
@@ -91,11 +95,12 @@ def _tip_rules(protocol: Protocol, region: TargetRegion, radius_mm: float) -> li
 def far_wall_mm(mask: Mask, entries: FloatArray, ends: FloatArray, radius_mm: float) -> FloatArray:
     """The shortest way on to a mask's wall, of the axis and of lines at the needle's surface, (n,).
 
-    0 where the axis ends outside, or one of these lines has left the mask. A line that has not
-    met it runs beside it, and has no wall ahead.
+    0 where the axis ends outside, or one of these lines has just left the mask. A line that has
+    not met it, or left it much earlier than the axis will, tells a wall beside the needle.
     """
     along = directions_lps(entries, ends)
-    ahead = run_inside_mm(mask, ends, along, FARTHEST_MM)
+    of_axis = run_inside_mm(mask, ends, along, FARTHEST_MM)
+    ahead = of_axis.copy()
     one, other = across_lps(along)
     for turn in np.arange(RIM) * (2.0 * np.pi / RIM) if radius_mm > 0.0 else ():
         still = np.flatnonzero(ahead > 0.0)
@@ -108,7 +113,8 @@ def far_wall_mm(mask: Mask, entries: FloatArray, ends: FloatArray, radius_mm: fl
             behind = first_surface(
                 mask, ends[still][out] + off[out], entries[still][out] + off[out]
             )
-            beside[out[np.isnan(behind.distance_mm)]] = np.inf
+            beside[out[~(behind.distance_mm <= LOOK_BACK * radius_mm)]] = np.inf
+        beside[~(of_axis[still] - beside <= LOOK_BACK * radius_mm)] = np.inf
         ahead[still] = np.minimum(ahead[still], beside)
     return ahead
 

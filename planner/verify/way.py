@@ -251,10 +251,7 @@ def _region_of_point(
 ) -> TargetRegion | None:
     """Of all regions of the procedure's kinds, the first that the point is in."""
     point = np.array(plan.target.point_lps_mm)
-    names = [label_of(s.name) for s in structures.structures]
-    levels = sorted(
-        {n.level for n in names if n is not None and n.level and n.part is Part.VERTEBRA}
-    )
+    levels = _levels_by_distance(structures, point)
     for kind in protocol.targets:
         for place in ("", *levels, *(f"{a}-{below(a)}" for a in levels)):
             for side in ("", "left", "right"):
@@ -266,6 +263,18 @@ def _region_of_point(
                 if bool(region.mask.contains(point)):
                     return region
     return None
+
+
+def _levels_by_distance(structures: StructureSet, point: FloatArray) -> list[str]:
+    away: dict[str, float] = {}
+    for structure in structures.structures:
+        label = label_of(structure.name)
+        if label is None or label.level is None or label.part is not Part.VERTEBRA:
+            continue
+        if structure.mask.n_voxels > 0:
+            off = _lps(structure.mask.grid, np.argwhere(structure.mask.inside)) - point
+            away[label.level] = float((off**2).sum(axis=1).min())
+    return sorted(away, key=lambda level: away[level])
 
 
 def _vertebra_of(

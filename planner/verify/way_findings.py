@@ -163,7 +163,7 @@ def _tip_place(way: WayTruth, measured: PathWay) -> float:
     return float(min(abs(share - wanted) / max(wanted, 1.0 - wanted), 1.0))
 
 
-def _limits(name: str, protocol: Protocol, radius_mm: float = 0.0) -> tuple[float, float, bool]:
+def limits_of(name: str, protocol: Protocol, radius_mm: float = 0.0) -> tuple[float, float, bool]:
     """Least, most, and whether a path beyond is refused."""
     tip = protocol.tip
     numbers = {} if protocol.corridor is None else protocol.corridor.numbers
@@ -214,7 +214,7 @@ def _span(span: Span | None, top: float) -> tuple[float, float, bool]:
 
 
 def _verdict(name: str, value: float | None, protocol: Protocol, radius_mm: float = 0.0) -> Verdict:
-    low, high, is_hard = _limits(name, protocol, radius_mm)
+    low, high, is_hard = limits_of(name, protocol, radius_mm)
     if value is None:
         absent = {
             "direction": Verdict.PASS,

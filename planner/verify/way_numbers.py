@@ -14,6 +14,8 @@ from planner.verify.way import WayTruth
 CORTEX_SIGMA_MM = 2.5
 FAR_MM = 300.0
 NO_SIDE_MM = 3.0
+LOOK_BACK = 4.0
+"""Radii: a wall that is met over more of the needle than this is beside it."""
 
 
 class PathWay:
@@ -65,11 +67,14 @@ class PathWay:
             self.radius_mm * (np.cos(turn) * first + np.sin(turn) * second)
             for turn in np.radians(np.arange(0.0, 360.0, 30.0))
         ]
-        runs = [run_mm(mask, self.end, self.along)]
+        of_axis = run_mm(mask, self.end, self.along)
+        slack = LOOK_BACK * self.radius_mm
+        runs = [of_axis]
         for off in rim:
             run = run_mm(mask, self.end + off, self.along)
-            # a line at the surface that never met the region runs beside it
-            if run > 0.0 or _inside_mm(mask, self.entry + off, self.end + off) > 0.0:
+            # a line at the surface that left the region long before the axis runs beside it
+            met = run > 0.0 or _inside_mm(mask, self.end - slack * self.along + off, self.end + off)
+            if met and of_axis - run <= slack:
                 runs.append(run)
         return min(runs)
 

@@ -11,7 +11,7 @@ import math
 from planner.io.plan_document import FindingRecord
 from planner.verify.ledger import Ledger
 from planner.verify.way import WayTruth
-from planner.verify.way_findings import REGION_FINDINGS, _limits
+from planner.verify.way_findings import REGION_FINDINGS, limits_of
 
 UNITS = {
     "joint_plane": "degrees",
@@ -47,7 +47,7 @@ def check_way_shape(
     unit = "" if is_doubt else UNITS.get(name, "mm")
     book.rule(f"{claim}.unit", finding.unit, unit, finding.unit == unit)
     if not is_doubt and name not in OWN_LIMIT and way.protocol is not None:
-        low, high, _ = _limits(name, way.protocol, radius_mm)
+        low, high, _ = limits_of(name, way.protocol, radius_mm)
         wanted = _nearest([v for v in (low, high) if math.isfinite(v)], finding)
         book.close(f"{claim}.required", finding.required, wanted, TOL)
 
