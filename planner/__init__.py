@@ -23,6 +23,7 @@ _HOME = {
     "exact_clearance_mm": "planner.geometry.clearance",
     "verify_plan": "planner.verify",
     "find_body": "planner.skin",
+    "find_region": "planner.anatomy",
     "load_protocol": "planner.protocols",
     "parse_needle": "planner.protocols",
     "Grid": "planner.geometry",
@@ -36,6 +37,7 @@ _HOME = {
 __all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
+    from planner.anatomy import find_region as find_region
     from planner.geometry import Grid as Grid
     from planner.geometry import Mask as Mask
     from planner.geometry import Volume as Volume

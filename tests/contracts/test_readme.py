@@ -67,7 +67,7 @@ def test_the_python_example_runs(folder: Path, capsys: pytest.CaptureFixture[str
     (code,) = [text for kind, text in BLOCKS if kind == "python"]
     exec(compile(code, "README.md", "exec"), {})
     assert (folder / "plan.json").is_file()
-    assert capsys.readouterr().out.startswith("pass entry")
+    assert capsys.readouterr().out.startswith("caution entry")
 
 
 def test_the_pictures_are_small():

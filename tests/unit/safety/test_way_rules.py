@@ -282,6 +282,15 @@ class TestFarWallOfTheWholeNeedle:
         tip, entry = one([8.0, 8.0, 0]), one([8.0, 30.0, 0])
         assert far_wall_mm(mask, entry, tip, 3.0)[0] == pytest.approx(8.0, abs=1.0)
 
+    def test_a_step_of_the_region_beside_the_needle_is_no_far_wall(self, kind):
+        grid = grid_of(kind, (30, 60, 60), (1.0, 0.6, 0.6))
+        points = points_lps_mm(grid)
+        x, y = points[..., 0], points[..., 1]
+        inside = (np.abs(x) <= 9.0) & (y >= -4.0) & ((x <= 1.0) | (y >= 11.0))
+        mask = Mask(grid=grid, inside=inside)
+        tip, entry = one([0, 10.0, 0]), one([0, 17.0, 0])
+        assert far_wall_mm(mask, entry, tip, 2.0)[0] == pytest.approx(14.0, abs=1.0)
+
     def test_verify_finds_the_same(self, kind):
         from types import SimpleNamespace
 
