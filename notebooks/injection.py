@@ -153,17 +153,16 @@ for explanation in short.explanation:
 assert not short.trajectories
 
 # %% [markdown]
-# A needle that is wider than the joint is in the labels: the joint may be fused, or finer than the
-# voxels can tell. Nobody knows, so the verdict is UNKNOWN, and that never counts as safe.
+# A needle that is wider than the joint is in the labels meets bone on every way.
 
 # %%
 thick = planner.plan(volume, None, region=left, needle="14G-100", **options)
-doubts = {f.note for path in thick.trajectories for f in path.findings if f.verdict == "unknown"}
-print(thick.verdict.upper(), *doubts, sep="\n- ")
-assert thick.verdict == planner.Verdict.UNKNOWN
+print(thick.verdict.upper(), *(e.message for e in thick.explanation[:2]), sep="\n- ")
+assert not thick.trajectories
 
 # %% [markdown]
-# The same holds for a mask that is missing: without the nerve roots nobody knows how far they are.
+# Without the nerve roots nobody knows how far they are: the verdict is UNKNOWN, and that never counts
+# as safe.
 
 # %%
 kept = tuple(s for s in structures.structures if s.structure_class != "nerve")

@@ -16,7 +16,7 @@
 # **Research use only. Not a medical device.** The images are synthetic: see `sample_data/README.md`.
 #
 # The story: a prone patient, a lumbar MR study, masks of the anatomy. The needle is to reach the
-# fat of the left L4/L5 foramen, beside the nerve root. We ask for paths, look at them, move the
+# upper half of the left L4/L5 foramen, beside the nerve root. We ask for paths, look at them, move the
 # target, change the needle, ask for something impossible, and check one path by hand.
 #
 # Everything here is public API. Points are LPS (+x left, +y back, +z head) in millimetres.
@@ -60,19 +60,21 @@ for role in planner.model.StructureRole:
 # %% [markdown]
 # ## 2. A plan
 #
-# A session keeps the skin and the distance fields, so that the next target is cheap.
+# The foramen is derived from the labels of the bones; tip and entry are chosen together. A session
+# keeps the skin and the distance fields, so that the next target is cheap.
 
 # %%
-target = np.array(targets["foramen_L4_L5_left"])
+foramen = planner.find_region("foramen:L4-L5:left:upper", structures)
 session = planner.PlanningSession(
     volume, structures, procedure="transforaminal_epidural", needle="22G-90", top=3
 )
-result = session.plan(target)
+result = session.plan(region=foramen)
 print(summary_text(result))
 
 # %% [markdown]
-# A path passes because each check passed. Here is what was measured on the first one. `binding` is
-# the structure with the least room over its margin.
+# A path is as good as its worst finding: here a caution, for the safe triangle is small and the root
+# is near. This is what was measured on the first one. `binding` is the structure with the least room
+# over its margin.
 
 # %%
 best = result.trajectories[0]
@@ -110,12 +112,13 @@ print(f"{int(result.candidates.feasible.sum()):6}  feasible, of {len(result.cand
 # %% [markdown]
 # ## 5. The target moves
 #
-# The patient breathed out, or the radiologist clicked 2 mm higher: plan again.
+# The patient breathed out, or the radiologist clicked 2 mm higher: plan again, now to a point.
 
 # %%
+target = best.tip_lps_mm
 for shift in ([0.0, 0.0, 2.0], [1.0, 0.0, -1.0], [0.0, -2.0, 0.0]):
     start = time.perf_counter()
-    moved = session.plan(target + shift)
+    moved = session.plan(target + np.array(shift))
     took_ms = 1000 * (time.perf_counter() - start)
     first = moved.trajectories[0] if moved.trajectories else None
     room = "no path" if first is None else f"{first.binding.structure} {first.binding.clearance_mm:.2f} mm"

@@ -140,7 +140,7 @@ def test_a_structure_that_is_not_there_is_named_with_the_closest(oriented_grid: 
 def test_anatomy_is_asked_for_by_name() -> None:
     request = parse_target("anatomy:foramen:L4-L5:left", None)
     assert request.kind is TargetKind.ANATOMY
-    with pytest.raises(ValueError, match="Did you mean 'foramen:L4-L5:right'"):
+    with pytest.raises(ValueError, match="Did you mean 'foramen:L4-L5:right"):
         parse_target("anatomy:forman:L4-L5:left", None)
     with pytest.raises(ValueError, match="a side is missing"):
         parse_target("anatomy:si_joint", None)
