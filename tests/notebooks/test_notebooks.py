@@ -17,7 +17,7 @@ TOLD = {
         "joint_gap_mm",
         "tip_in_region",
         "mm longer would open a path",
-        "FAIL\n- None of",
+        "FAIL\n- ",
         "no mask of class 'nerve'",
         "the labels do not carry this region",
         "VERIFIED",
