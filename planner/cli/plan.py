@@ -101,7 +101,7 @@ def _planned(console: Console, path: Path, request: PlanRequest, folder: Path | 
     from planner.io import load_volume
     from planner.io.region_file import save_region
     from planner.search import plan
-    from planner.search.explain import CHECK_FRAME
+    from planner.search.target_fault import CHECK_FRAME
 
     settings = request.settings
     with console.stage("reading the image"):

@@ -7,47 +7,23 @@ constraint alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.geometry import Mask
 from planner.geometry.angles import needle_angles_deg
 from planner.geometry.clearance import floor_to_hundredth
 from planner.geometry.frames import FloatArray
-from planner.model import Explanation, Needle, Protocol, StructureRole
-from planner.safety.fields import FieldCache
-from planner.safety.metal import MR_VOID
+from planner.model import Explanation
 from planner.safety.obstacles import CONTACT_MM, Obstacle
 from planner.safety.way_rules import WayRule
-from planner.search.batch import AxisBatch
-from planner.search.evaluate import BONE, TracedObstacle
+from planner.search.evaluate import BONE
 from planner.search.gates import Gate, measured
 from planner.search.limits import BORE, IMAGE_END, Limit
-from planner.search.target_place import mixed_up_frames
+from planner.search.question import Question
+from planner.search.target_fault import target_at_fault
 
-_MAY_BE_AIMED_AT = ("lesion", "joint", "disc", None)
-CHECK_FRAME = "check_frame"
-"""Code of the hint that LPS and RAS may be mixed up; idle where the target is a structure."""
 _EXACT_LOOKS = 2000
 """Candidates measured exactly per obstacle: those with the largest certified bound."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Question:
-    """Everything needed to ask each constraint about each candidate."""
-
-    batch: AxisBatch
-    limits: tuple[Limit, ...]
-    traced: tuple[TracedObstacle, ...]
-    cache: FieldCache
-    gates: tuple[Gate, ...]
-    body_mask: Mask
-    needle: Needle
-    protocol: Protocol
-    nearest_skin_mm: float | None
-    """From the target to the nearest skin in view; None when there is none."""
 
 
 def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
@@ -72,69 +48,7 @@ def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
         explanations.append(_explain(question, name, removed, alone))
     explanations.sort(key=lambda e: (e.opens_at is None, -e.n_only_this, -e.n_removed))
     summary = _summary(question, names, matrix, n_failed)
-    return (*_target_at_fault(question, fails), summary, *explanations)
-
-
-def _target_at_fault(
-    question: Question, fails: dict[str, NDArray[np.bool_]]
-) -> tuple[Explanation, ...]:
-    """The obstacles that the tip itself would be in, or too near to, whatever the entry."""
-    tip = np.asarray(question.batch.tip_lps_mm[0])
-    found = []
-    at_fault = [t.obstacle for t in question.traced if bool(fails[t.obstacle.constraint].all())]
-    void = [o for o in at_fault if o.constraint == MR_VOID]
-    in_void = any(bool(o.structure.mask.contains(tip)) for o in void)
-    for obstacle in at_fault:
-        if in_void and obstacle.drawn is not None and not bool(obstacle.drawn.contains(tip)):
-            continue  # in the void everything may be displaced to anywhere
-        if bool(obstacle.structure.mask.contains(tip)):
-            found += _target_inside(question, obstacle, tip)
-        else:
-            found += _target_too_near(question, obstacle, tip)
-    return tuple(found)
-
-
-def _target_inside(question: Question, obstacle: Obstacle, tip: FloatArray) -> list[Explanation]:
-    structure = obstacle.structure
-    if obstacle.constraint == MR_VOID:
-        message = (
-            "The target lies in the MR void: metal takes the signal there or folds the image, "
-            "so no needle can be guided to it in this sequence."
-        )
-        return [Explanation(code="target_in_void", message=message, constraint=MR_VOID)]
-    if obstacle.drawn is not None and not bool(obstacle.drawn.contains(tip)):
-        message = (
-            f"Metal may displace the image so far that '{structure.name}' truly lies at the "
-            "target, though it is not drawn there."
-        )
-        return [Explanation(code="target_inside", message=message, constraint=obstacle.constraint)]
-    message = f"The target lies inside '{structure.name}' ({structure.role.value})."
-    if structure.structure_class in _MAY_BE_AIMED_AT or structure.role is StructureRole.BONE:
-        message += (
-            f" If the needle is meant to enter it, say so: --role '{structure.name}=target' "
-            "(or =allowed)."
-        )
-    hint = f"{mixed_up_frames(tip, question.body_mask, structure)}."
-    return [
-        Explanation(code="target_inside", message=message, constraint=obstacle.constraint),
-        Explanation(code=CHECK_FRAME, message=hint, constraint=obstacle.constraint),
-    ]
-
-
-def _target_too_near(question: Question, obstacle: Obstacle, tip: FloatArray) -> list[Explanation]:
-    index = question.cache.index(obstacle.name, obstacle.structure.mask)
-    gap_mm = float(index.closest_approach(tip[None], tip[None]).distance_mm[0])
-    room_mm = float(floor_to_hundredth(gap_mm - question.needle.radius_mm))
-    if room_mm >= obstacle.required_mm:
-        return []
-    place = "" if obstacle.drawn is None else " as far as metal may displace it"
-    message = (
-        f"The target lies {gap_mm:.2f} mm from '{obstacle.name}'{place}: a needle of "
-        f"{question.needle.outer_diameter_mm:g} mm leaves {room_mm:.2f} mm there, whatever the "
-        f"entry, and {obstacle.required_mm:g} mm are needed: no entry can help, another target can."
-    )
-    # Without the constraint: under its id stands the margin that would open a path.
-    return [Explanation(code="target_too_near", message=message)]
+    return (*target_at_fault(question, fails), summary, *explanations)
 
 
 def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:

@@ -41,12 +41,13 @@ from planner.search.choices import (
 from planner.search.cost import total_cost
 from planner.search.detail import DetailContext
 from planner.search.evaluate import TracedObstacle, evaluate
-from planner.search.explain import Question, explain_nothing_feasible
+from planner.search.explain import explain_nothing_feasible
 from planner.search.gates import body_gates
 from planner.search.limits import axis_limits
 from planner.search.midline import IMAGE_CENTRE, Midline
 from planner.search.mr_physics import MrPhysics, known_acquisitions
 from planner.search.pairs import pairs_of, two_needle_warning
+from planner.search.question import Question
 from planner.search.ranking import candidates_of, ranked_trajectories, survivor_cost_terms
 from planner.search.skin_side import SkinSide
 from planner.search.target_place import check_target, chosen_target
@@ -234,6 +235,7 @@ class PlanningSession:
                 progress("explaining", 0.0)
                 question = Question(
                     batch=batch,
+                    tips_lps_mm=tips,
                     limits=limits,
                     traced=traced,
                     cache=self._cache,

@@ -8,7 +8,7 @@ import pytest
 import planner
 from planner.errors import OutsideVolumeError, TargetError
 from planner.model import Angles, StructureRole, StructureSet, Verdict
-from planner.search.explain import CHECK_FRAME
+from planner.search.target_fault import CHECK_FRAME
 from planner.search.words import entry_words
 from tests.trunk import TARGET_LPS_MM, simple_protocol, structure, trunk
 

@@ -15,6 +15,7 @@ from planner.model import (
     CorridorRule,
     Evidenced,
     MarginRule,
+    StructureRole,
     StructureSet,
     TargetRegion,
     TerminalRule,
@@ -99,6 +100,28 @@ class TestRegion:
         result = planned(scene, strict, region)
         assert not result.trajectories and result.verdict is Verdict.FAIL
         assert any(e.constraint == "far_wall" for e in result.explanation)
+
+    def test_a_region_is_too_near_only_when_every_tip_is(self, scene):
+        volume, structures = scene
+        region = cavity(volume)
+        gaps = {}
+        for margin_mm in (1.0, 30.0):
+            wide = structures["nerve"].with_role(StructureRole.AVOID, margin_mm)
+            others = tuple(s for s in structures.structures if s.name != "nerve")
+            asked = StructureSet(grid=structures.grid, structures=(*others, wide))
+            rules = simple_protocol(min_length=number(190.0))  # nothing is feasible
+            result = planned((volume, asked), rules, region)
+            tips = sampled_tips(region, result.protocol)
+            assert not result.trajectories and len(tips) > 3
+            room = exact_clearance_mm(tips, tips, wide.mask, needle_radius_mm=0.0)
+            gaps[margin_mm] = room.max()
+            said = [e.message for e in result.explanation if e.code == "target_too_near"]
+            if room.max() - RADIUS_MM >= margin_mm:
+                assert not said
+            else:
+                assert f"All {len(tips)} tips tried" in said[0]
+                assert f"at most {room.max():.2f} mm from 'nerve'" in said[0]
+        assert 1.5 < gaps[1.0] < 30.0
 
     def test_the_preferred_depth_is_preferred(self, scene, rules):
         region = cavity(scene[0])
