@@ -6,7 +6,6 @@ Small PNG files (256 colours), written to ``docs/pictures``.
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -137,11 +136,11 @@ def _arrow(
 
 def _planned() -> Any:
     """The plan of the README's example."""
-    truth = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))
     volume = planner.load_volume(SAMPLE / "dicom")
     structures = planner.load_structures(SAMPLE / "structures.seg.nrrd", like=volume)
-    target = truth["targets_lps_mm"]["foramen_L4_L5_left"]
-    return planner.plan(volume, target, "transforaminal_epidural", structures, "22G-90", top=3)
+    foramen = planner.find_region("foramen:L4-L5:left:upper", structures)
+    procedure = "transforaminal_epidural"
+    return planner.plan(volume, None, procedure, structures, "22G-90", top=3, region=foramen)
 
 
 def _beside_metal() -> Any:

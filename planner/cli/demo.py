@@ -12,7 +12,6 @@ from planner.cli.console import Console
 from planner.cli.outputs import OutputFolder
 from planner.cli.plan import write_results
 from planner.cli.runner import ExitCode
-from planner.cli.targets import aimed_at
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,16 +26,16 @@ TOP = 3
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
     procedure: str
-    target: str
-    """Key of the point in ``targets_lps_mm`` of truth.json."""
-    aimed_at: str | None = None
-    """The structure that holds the point and may be entered."""
+    region: str | None = None
+    """A target region by its anatomy; or else"""
+    point: str | None = None
+    """a key of ``targets_lps_mm`` in truth.json."""
 
 
 CASES = (
-    _Case(procedure="transforaminal_epidural", target="foramen_L4_L5_left"),
-    _Case(procedure="si_joint_injection", target="si_joint_left", aimed_at="si_joint_left"),
-    _Case(procedure="vertebral_biopsy_transpedicular", target="vertebra_L5_lesion"),
+    _Case(procedure="transforaminal_epidural", region="foramen:L4-L5:left:upper"),
+    _Case(procedure="si_joint_injection", region="si_joint:left"),
+    _Case(procedure="vertebral_biopsy_transpedicular", point="vertebra_L5_lesion"),
 )
 
 
@@ -53,7 +52,7 @@ def run_demo(console: Console, out: Path, *, figures: bool) -> ExitCode:
             structures = load_structures([study / "structures.seg.nrrd"], like=volume)
         results = []
         for case in CASES:
-            result = _planned(console, case, targets[case.target], volume, structures)
+            result = _planned(console, case, targets, volume, structures)
             subfolder = folder.staging / case.procedure
             subfolder.mkdir()
             write_results(console, result, subfolder, figures=figures, top=TOP)
@@ -71,21 +70,21 @@ def run_demo(console: Console, out: Path, *, figures: bool) -> ExitCode:
 def _planned(
     console: Console,
     case: _Case,
-    target_lps_mm: list[float],
+    targets_lps_mm: dict[str, list[float]],
     volume: Volume,
     structures: StructureSet,
 ) -> PlanResult:
+    from planner.anatomy import find_region
     from planner.cli.compiling import told_about_compiling
     from planner.search import plan
 
-    if case.aimed_at is not None:
-        structures = aimed_at(structures, case.aimed_at)
     with told_about_compiling(console):
         return plan(
             volume,
-            target_lps_mm=target_lps_mm,
+            target_lps_mm=None if case.point is None else targets_lps_mm[case.point],
             procedure=case.procedure,
             structures=structures,
+            region=None if case.region is None else find_region(case.region, structures),
             top=TOP,
             progress=lambda stage, done: console.progress(f"{case.procedure}: {stage}", done),
         )
@@ -109,7 +108,8 @@ def _study() -> Path:
 def _targets(file: Path) -> dict[str, list[float]]:
     try:
         targets = json.loads(file.read_text(encoding="utf-8"))["targets_lps_mm"]
-        return {case.target: [float(x) for x in targets[case.target]] for case in CASES}
+        asked = [case.point for case in CASES if case.point is not None]
+        return {key: [float(x) for x in targets[key]] for key in asked}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "the truth of the sample data cannot be used", seen=repr(error), where=str(file)

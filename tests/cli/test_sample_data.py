@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from tests.cli.conftest import Cli, Ran, run_cli
@@ -59,15 +60,15 @@ def test_the_demo_plans_three_procedures(sample_data: Path, tmp_path: Path) -> N
     assert ran.code == 0, ran.stderr
     truth = json.loads((sample_data / "plain" / "truth.json").read_text(encoding="utf-8"))
     targets = truth["targets_lps_mm"]
-    for procedure, target in (
-        ("transforaminal_epidural", "foramen_L4_L5_left"),
-        ("si_joint_injection", "si_joint_left"),
-        ("vertebral_biopsy_transpedicular", "vertebra_L5_lesion"),
+    for procedure, target, off_mm in (
+        ("transforaminal_epidural", "foramen_L4_L5_left", 10.0),  # derived: its upper half
+        ("si_joint_injection", "si_joint_left", 8.0),
+        ("vertebral_biopsy_transpedicular", "vertebra_L5_lesion", 0.0),
     ):
         assert procedure in ran.stdout
         plan = json.loads((tmp_path / "here" / procedure / "plan.json").read_text())
         assert plan["verdict"] in ("pass", "caution")
-        assert plan["target"]["point_lps_mm"] == targets[target]
+        assert math.dist(plan["target"]["point_lps_mm"], targets[target]) <= off_mm
         assert plan["trajectories"]
     assert not list(tmp_path.glob(".needle-planner-*"))
 
