@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.errors import ConfigError
-from planner.model import Needle, Protocol, StructureSet
+from planner.model import Needle, PlanWarning, Protocol, StructureSet
 from planner.search.options import SearchOptions
 
 
@@ -23,15 +23,31 @@ def chosen_protocol(procedure: Protocol | str) -> Protocol:
 def chosen_needle(
     needle: Needle | str | None, protocol: Protocol, throw_mm: float | None
 ) -> Needle:
-    """The needle with its throw: the caller's, or for a named needle the procedure's."""
+    """The needle with its throw: the caller's, or the longer of the needle's and the procedure's.
+
+    A needle says nothing of what the procedure fires through it: a throw of 0 is no promise.
+    """
     if isinstance(needle, Needle):
         chosen = needle
     else:
         from planner.protocols import parse_needle
 
-        named: Needle = parse_needle(needle if needle is not None else protocol.needles[0])
-        chosen = replace(named, throw_mm=protocol.throw.value)
-    return chosen if throw_mm is None else replace(chosen, throw_mm=float(throw_mm))
+        chosen = parse_needle(needle if needle is not None else protocol.needles[0])
+    if throw_mm is None:
+        throw_mm = max(chosen.throw_mm, protocol.throw.value)
+    return replace(chosen, throw_mm=float(throw_mm))
+
+
+def throw_warning(needle: Needle, protocol: Protocol) -> tuple[PlanWarning, ...]:
+    """Told where less is fired than the procedure says."""
+    usual = protocol.throw.value
+    if needle.throw_mm >= usual:
+        return ()
+    message = (
+        f"The throw is {needle.throw_mm:g} mm, as asked; the procedure fires {usual:g} mm past the "
+        f"tip ({protocol.throw.evidence}). What lies there is not looked at."
+    )
+    return (PlanWarning(code="throw", message=message),)
 
 
 def chosen_options(given: Mapping[str, Any]) -> SearchOptions:

@@ -37,6 +37,7 @@ from planner.search.choices import (
     chosen_needle,
     chosen_options,
     chosen_protocol,
+    throw_warning,
 )
 from planner.search.cost import total_cost
 from planner.search.detail import DetailContext
@@ -74,7 +75,8 @@ class PlanningSession:
         A needle or a catalogue name such as ``"22G-90"``; by default the
         procedure's first.
     throw_mm : float, optional
-        How far the needle fires beyond the tip; by default the procedure's.
+        How far the needle fires beyond the tip; by default the longer of the needle's own and
+        the procedure's.
     mr : MRAcquisition or mapping, optional
         The acquisition, or values that override the image's header
         (``planner.physics.acquisition_overrides``).
@@ -349,6 +351,7 @@ class PlanningSession:
         found += [
             PlanWarning(code="missing_structure", message=f.note) for f in self._obstacles.missing
         ]
+        found += throw_warning(self.needle, self.protocol)
         return (*found, *self.physics.warnings(target))
 
     def _told(self) -> dict[str, object]:

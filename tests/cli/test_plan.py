@@ -111,6 +111,15 @@ def test_options_win_over_the_file(cli: Cli, scene: Scene, tmp_path: Path) -> No
     assert len(plan["trajectories"]) == 2
 
 
+def test_a_needle_named_on_the_command_line_keeps_the_procedures_throw(
+    cli: Cli, scene: Scene, planned: Ran
+) -> None:
+    usual = json.loads(planned.stdout)
+    named = json.loads(cli(*scene.plan("--needle", usual["needle"]["name"], "--json")).stdout)
+    assert named["needle"] == usual["needle"]
+    assert named["search"]["feasible"] == usual["search"]["feasible"]
+
+
 def test_nothing_feasible_is_a_result_with_its_reason(
     cli: Cli, scene: Scene, tmp_path: Path
 ) -> None:

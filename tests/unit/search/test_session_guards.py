@@ -10,7 +10,8 @@ import pytest
 import planner
 from planner.errors import ConfigError, FrameMismatchError, OutsideVolumeError, TargetError
 from planner.geometry import Grid, PatientPosition
-from planner.model import MaskSource, StructureRole, StructureSet, Verdict
+from planner.model import Evidenced, MaskSource, Needle, StructureRole, StructureSet, Verdict
+from planner.search.choices import chosen_needle, throw_warning
 from tests.trunk import TARGET_LPS_MM, simple_protocol, structure, trunk, trunk_grid
 
 
@@ -275,3 +276,31 @@ def test_words_say_side_angle_tilt_and_depth(scene):
 
 def test_the_grid_helper_has_the_orientation_it_says():
     assert trunk_grid("oblique").axes_lps_from_kji[2, 0] < 0
+
+
+class TestThrow:
+    """What the procedure fires counts, however the needle was named."""
+
+    protocol = simple_protocol(throw=Evidenced(value=12.0, evidence="E"))
+
+    def test_a_needle_without_a_throw_of_its_own_takes_the_procedures(self):
+        plain = Needle(name="mine", outer_diameter_mm=1.0, length_mm=150.0)
+        for needle in (plain, "18G-150", None):
+            assert chosen_needle(needle, self.protocol, None).throw_mm == 12.0
+
+    def test_the_longer_throw_counts_and_only_the_callers_word_shortens_it(self):
+        far = Needle(name="mine", outer_diameter_mm=1.0, length_mm=150.0, throw_mm=22.0)
+        assert chosen_needle(far, self.protocol, None).throw_mm == 22.0
+        short = chosen_needle(far, self.protocol, 0.0)
+        assert short.throw_mm == 0.0
+        (told,) = throw_warning(short, self.protocol)
+        assert "12 mm past the tip" in told.message
+        assert throw_warning(far, self.protocol) == ()
+
+    def test_the_plan_tells_it(self, scene):
+        volume, structures = scene
+        session = planner.PlanningSession(
+            volume, structures, procedure=self.protocol, throw_mm=0.0, table_side="none"
+        )
+        result = session.plan(TARGET_LPS_MM)
+        assert "throw" in {warning.code for warning in result.warnings}
