@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.errors import ConfigError
-from planner.model import Needle, PlanWarning, Protocol, StructureSet
+from planner.model import Needle, PlanResult, PlanWarning, Protocol, StructureSet
 from planner.search.options import SearchOptions
 
 
@@ -36,6 +36,28 @@ def chosen_needle(
     if throw_mm is None:
         throw_mm = max(chosen.throw_mm, protocol.throw.value)
     return replace(chosen, throw_mm=float(throw_mm))
+
+
+def long_enough(protocol: Protocol, needle: Needle, needed_mm: float) -> Needle | None:
+    """The procedure's shortest needle of at least a length, the same gauge first; None without."""
+    from planner.protocols import parse_needle
+
+    found = [parse_needle(name) for name in protocol.needles]
+    fitting = [other for other in found if other.length_mm >= needed_mm]
+    gauge_mm = needle.outer_diameter_mm
+    return min(
+        fitting,
+        key=lambda other: (abs(other.outer_diameter_mm - gauge_mm), other.length_mm),
+        default=None,
+    )
+
+
+def longer_needle(result: PlanResult) -> Needle | None:
+    """The needle of the procedure with which the length alone would open a path; None without."""
+    for found in result.explanation:
+        if found.constraint == "length" and found.opens_at is not None:
+            return long_enough(result.protocol, result.needle, found.opens_at)
+    return None
 
 
 def throw_warning(needle: Needle, protocol: Protocol) -> tuple[PlanWarning, ...]:

@@ -16,6 +16,7 @@ from planner.geometry.frames import FloatArray
 from planner.model import Explanation
 from planner.safety.obstacles import CONTACT_MM, Obstacle
 from planner.safety.way_rules import WayRule
+from planner.search.choices import long_enough
 from planner.search.evaluate import BONE
 from planner.search.gates import Gate, measured
 from planner.search.limits import BORE, IMAGE_END, Limit
@@ -132,6 +133,11 @@ def _explain_limit(
         words, current = change[name]
         opens_at = current + least
         text += ": " + words.format(x=least)
+        other = None
+        if name == "length":
+            other = long_enough(question.protocol, question.needle, opens_at)
+        if other is not None:
+            text += f" (the procedure's {other.name} is long enough)"
         if name == "approach":
             text += _tilt_text(question, alone, shortfall, least)
     elif least is not None and limit.rule is not None and limit.rule.opens:

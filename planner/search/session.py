@@ -364,38 +364,3 @@ class PlanningSession:
             "forbidden_entry": list(options.forbidden_entry),
             "allow_bone": options.allow_bone,
         }
-
-
-def plan(
-    volume: Volume,
-    target_lps_mm: ArrayLike | None,
-    procedure: Protocol | str,
-    structures: StructureSet | None = None,
-    needle: Needle | str | None = None,
-    mr: MRAcquisition | Mapping[str, object] | None = None,
-    top: int = 10,
-    *,
-    region: TargetRegion | None = None,
-    progress: ProgressCallback | None = None,
-    **options: Any,
-) -> PlanResult:
-    """Ranked, exact needle paths from the skin to a target; see ``PlanningSession``.
-
-    Examples
-    --------
-    >>> import planner                                            # doctest: +SKIP
-    >>> volume = planner.load_volume("dicom/")                    # doctest: +SKIP
-    >>> result = planner.plan(volume, (12.0, 40.5, -30.0),
-    ...                       procedure="si_joint_injection", needle="22G-90")  # doctest: +SKIP
-    """
-    session = PlanningSession(
-        volume,
-        structures,
-        procedure=procedure,
-        needle=needle,
-        mr=mr,
-        top=top,
-        progress=progress,
-        **options,
-    )
-    return session.plan(target_lps_mm, region=region)

@@ -304,3 +304,24 @@ class TestThrow:
         )
         result = session.plan(TARGET_LPS_MM)
         assert "throw" in {warning.code for warning in result.warnings}
+
+
+class TestNeedleByLength:
+    protocol = simple_protocol(needles=("22G-30", "25G-120", "22G-150", "22G-120"))
+
+    def test_without_a_name_one_of_the_list_that_is_long_enough_is_taken(self, scene):
+        result = _plan(*scene, procedure=self.protocol)
+        assert result.needle.name == "22G-120" and result.trajectories
+        (told,) = [w.message for w in result.warnings if w.code == "needle"]
+        assert told.startswith("22G-30, the procedure's first needle, is too short here: 22G-120")
+
+    def test_a_named_one_stays_and_the_list_is_told(self, scene):
+        result = _plan(*scene, procedure=self.protocol, needle="22G-50")
+        assert result.needle.name == "22G-50" and not result.trajectories
+        said = [e.message for e in result.explanation if e.constraint == "length"]
+        assert "(the procedure's 22G-120 is long enough)" in said[0]
+
+    def test_where_none_is_long_enough_the_first_is_explained(self, scene):
+        short = simple_protocol(needles=("22G-30", "22G-40"))
+        result = _plan(*scene, procedure=short)
+        assert result.needle.name == "22G-30" and not result.trajectories
