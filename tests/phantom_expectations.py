@@ -69,6 +69,9 @@ class Expectation:
         knowledge stops the procedure
     blocked_target : another target for the variant, or None
     blocked_by : words, what stands in the way
+    control_patient : changes that open ``blocked_target``, where that is another target
+    blocked_words : what the explanation must name
+    blocked_case : of the two patients, the one in which the variant leaves no path
     unknown_without : patterns; a planner that is not given these must not say pass
     """
 
@@ -93,8 +96,11 @@ class Expectation:
     roles: Mapping[str, str] = field(default_factory=dict)
     needle_mm: float = 0.72
     blocked_patient: Mapping[str, Any] | None = None
+    control_patient: Mapping[str, Any] | None = None
     blocked_target: tuple[str, str] | None = None
     blocked_by: str = ""
+    blocked_words: str = ""
+    blocked_case: str = "large"
     unknown_without: tuple[str, ...] = ("nerve_root_*",)
 
     def scene(self, scan: SceneScan = SCAN, **changes: Any) -> Scene:
@@ -141,9 +147,11 @@ _DISC = {
     "margins_mm": {**_TRUNK_MARGINS, "nerve_root_*": 2.0},
     "tip_radius_mm": 6.0,
     "withheld": ("disc_L4_L5", "disc_L5_S"),
-    "blocked_patient": {"crest_rise_mm": 55.0, "l5_s1_extra_tilt_deg": 9.0},
+    "blocked_patient": {"crest_rise_mm": 55.0, "l5_s1_extra_tilt_deg": -20.0},
+    "control_patient": {"crest_rise_mm": -60.0, "l5_s1_extra_tilt_deg": -20.0},
     "blocked_target": ("anatomy:disc:L5-S1", "disc:L5-S1"),
-    "blocked_by": "iliac crest in front of a steep L5-S1 disc",
+    "blocked_by": "iliac crest in front of the L5-S1 disc",
+    "blocked_words": "hip_",
 }
 _THIGH = {
     "make": limb_scene,
@@ -487,6 +495,7 @@ EXPECTATIONS: dict[str, Expectation] = {
         bone_last_mm=3.0,
         blocked_patient={"bundle_over_target": True},
         blocked_by="axillary artery in front of the rotator interval",
+        blocked_case="small",
         unknown_without=("axillary_*", "brachial_plexus_left"),
     ),
 }  # fmt: skip

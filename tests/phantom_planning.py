@@ -15,7 +15,6 @@ from tests.phantom_scenes import Scene
 
 LEVEL = SceneScan(tilt_about_left_deg=9.0, coarser=1.35)
 STEEP = SceneScan(tilt_about_left_deg=-14.0, tilt_about_posterior_deg=-5.0, coarser=1.35)
-BLOCKED = SceneScan(tilt_about_left_deg=5.0, coarser=1.5)
 CASES = {
     "large": ({"scale": 1.1, "lordosis_factor": 0.85}, LEVEL),
     "small": ({"scale": 0.93, "lordosis_factor": 1.05}, STEEP),

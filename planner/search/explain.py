@@ -73,7 +73,7 @@ def _explain(question: Question, name: str, removed: int, alone: NDArray[np.int6
         if item.obstacle.constraint == name and name != BONE:
             return _explain_clearance(question, item.obstacle, removed, alone)
     if name == BONE:
-        return _explain_bone(removed, alone)
+        return _explain_bone(question, removed, alone)
     gate = next(gate for gate in question.gates if gate.constraint == name)
     return _explain_gate(question, gate, removed, alone)
 
@@ -243,10 +243,13 @@ def _largest_clearance_mm(
     return float(floor_to_hundredth(distance.max() - question.needle.radius_mm))
 
 
-def _explain_bone(removed: int, alone: NDArray[np.int64]) -> Explanation:
+def _explain_bone(question: Question, removed: int, alone: NDArray[np.int64]) -> Explanation:
     text = f"'{BONE}' removes {_paths(removed)}; {_alone(alone)}"
     if alone.size:
-        text += f": allowing bone to be crossed (--allow-bone) would open {_paths(alone.size)}"
+        text += (
+            f"{_bones_text(question, alone)}: crossing bone, which the procedure forbids "
+            f"(--allow-bone), would open {_paths(alone.size)}"
+        )
     return Explanation(
         code="removed:bone",
         message=text + ".",
@@ -273,7 +276,7 @@ def _summary(
 ) -> Explanation:
     n = matrix.shape[1]
     share = sorted(zip(matrix.mean(axis=1), names, strict=True), reverse=True)
-    bones = _bones_text(question) if BONE in names else ""
+    bones = _bones_text(question, np.arange(n)) if BONE in names else ""
     parts = ", ".join(
         f"{name.removeprefix('clearance:')} {100 * part:.0f} %{bones if name == BONE else ''}"
         for part, name in share[:4]
@@ -292,11 +295,11 @@ def _summary(
     return Explanation(code="nothing_feasible", message=text, n_removed=n)
 
 
-def _bones_text(question: Question) -> str:
-    """Which bones block how much, the three that block most."""
-    radius, everyone = question.needle.radius_mm, np.arange(len(question.batch))
+def _bones_text(question: Question, of: NDArray[np.int64]) -> str:
+    """Which bones block how much of some paths, the three that block most."""
+    radius = question.needle.radius_mm
     share = {
-        item.obstacle.name: float(np.isneginf(item.bounds(question.batch, radius, everyone)).mean())
+        item.obstacle.name: float(np.isneginf(item.bounds(question.batch, radius, of)).mean())
         for item in question.traced
         if item.obstacle.constraint == BONE
     }
