@@ -189,9 +189,7 @@ class PlanningSession:
             If the target lies outside the body.
         """
         progress = progress or self._progress
-        target = chosen_target(
-            target_lps_mm, region, self.volume.grid, self.protocol.tolerance.value
-        )
+        target = chosen_target(target_lps_mm, region, self.volume.grid, self.protocol)
         check_target(target, self.body, self.body_source)
         with use_threads(self.options.threads):
             return self._plan(target, progress)

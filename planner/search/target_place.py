@@ -8,21 +8,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from planner.anatomy import KINDS
+from planner.anatomy.registry import PREFIX
 from planner.errors import FrameMismatchError, OutsideVolumeError, TargetError
 from planner.geometry import Grid, Mask
 from planner.geometry.frames import FloatArray, lps_from_ras
-from planner.model import Structure, Target, TargetRegion
+from planner.model import Protocol, Structure, Target, TargetRegion
 
 
 def chosen_target(
-    point_lps_mm: ArrayLike | None, region: TargetRegion | None, grid: Grid, tolerance_mm: float
+    point_lps_mm: ArrayLike | None, region: TargetRegion | None, grid: Grid, protocol: Protocol
 ) -> Target:
-    """The target from a point or from a region on the image's grid.
+    """The target from a point or from a region on the image's grid, of a procedure.
 
     Raises
     ------
     TargetError
-        If both or neither is given.
+        If both or neither is given, or the anatomy is not what the procedure aims at.
     FrameMismatchError
         If the region is on another grid.
     """
@@ -30,17 +32,31 @@ def chosen_target(
         raise TargetError("a target is a point or a region, one of the two")
     if region is None:
         point = np.asarray(point_lps_mm, dtype=np.float64)
-        return Target(point_lps_mm=point, tolerance_mm=tolerance_mm)
+        return Target(point_lps_mm=point, tolerance_mm=protocol.tolerance.value)
     if not region.mask.grid.is_close(grid):
         raise FrameMismatchError(
             "the target region is not on the image's grid", seen=region.mask.grid.shape_kji
         )
+    _check_kind(region, protocol)
     return Target(
         point_lps_mm=region.centre_lps_mm,
-        tolerance_mm=tolerance_mm,
+        tolerance_mm=protocol.tolerance.value,
         name=region.name,
         region=region,
     )
+
+
+def _check_kind(region: TargetRegion, protocol: Protocol) -> None:
+    """A region of the anatomy must be one that the procedure aims at; a drawn one is the user's."""
+    kind = region.name.removeprefix(PREFIX).partition(":")[0]
+    if kind in KINDS and protocol.targets and kind not in protocol.targets:
+        raise TargetError(
+            f"the procedure does not aim at this region ({protocol.id})",
+            seen=region.name,
+            needed=" or ".join(protocol.targets),
+            fix="Choose the procedure for this anatomy ('needle-planner procedures'), or draw the "
+            "target yourself and give it as region:NAME, structure:NAME or L,P,S.",
+        )
 
 
 def check_target(target: Target, body: Mask, body_source: str) -> None:

@@ -27,7 +27,9 @@ from planner.model import (
 from planner.safety.checks import NeedleAxis
 from planner.safety.cortex import cortex_rule
 from planner.safety.entry_rules import DIRECTION, entry_rules
+from planner.safety.exiting_root import root_findings
 from planner.safety.kambin import cannula_rules, kambin_rules, triangle_too_small
+from planner.safety.patient_axes import rotated_findings
 from planner.safety.pedicle import (
     level_at,
     other_vertebrae,
@@ -36,6 +38,7 @@ from planner.safety.pedicle import (
     too_narrow,
 )
 from planner.safety.reference_region import region_at
+from planner.safety.region_doubts import doubt, level_findings, point_findings, region_findings
 from planner.safety.target_rules import FARTHEST_MM, length_inside_mm, target_rules
 from planner.safety.tip_place import TIP_RULES, asked_places
 from planner.safety.way_rules import WayRule, directions_lps, unknown_finding
@@ -109,38 +112,31 @@ def way_to(
     if region is None and _asks_for_region(protocol):
         # a point is judged by the region that it lies in, but stays where it is
         around = region_at(structures, protocol, target.point_lps_mm)
+    findings = [
+        *level_findings(protocol, around),
+        *root_findings(protocol, around, structures, target.point_lps_mm),
+        *rotated_findings(protocol, around, structures, target.point_lps_mm),
+    ]
     if around is not None:
         protocol = protocol.at_level(around.level, around.side)
     rules = [*entry_rules(protocol, midline_l_mm)]
-    findings: list[Finding] = []
     explanation: tuple[Explanation, ...] = ()
     if protocol.direction is not None and midline_l_mm is None:
         note = "the patient's midline is not known: which way the needle runs cannot be told"
         is_hard = protocol.direction_is_hard
-        findings.append(unknown_finding(DIRECTION, note) if is_hard else _doubt(DIRECTION, note))
+        findings.append(unknown_finding(DIRECTION, note) if is_hard else doubt(DIRECTION, note))
     if region is not None:
         rules += target_rules(protocol, region, needle.radius_mm)
-        findings += [_doubt("target_region", text) for text in region.warnings]
-        findings += _measures(protocol, region)
-        findings += _joint_gap(protocol, region, needle)
-        findings += _places_unknown(protocol, region)
-    elif around is not None:
-        of_region = target_rules(protocol, around, needle.radius_mm)
-        rules += [r for r in of_region if r.constraint != "tip_in_region"]
-        findings += _measures(protocol, around)
-    elif _needs_depth(protocol):
-        note = "no label tells the foramen: how deep in it the tip lies cannot be told"
-        findings.append(unknown_finding("depth_in_target", note))
+        findings += region_findings(protocol, region, needle)
     elif _asks_for_region(protocol):
-        note = (
-            "the target is a point in no region that the labels tell: where in its target the tip "
-            "lies, and how the needle runs to it, are not checked"
-        )
-        findings.append(_doubt("target_region", note))
+        if around is not None:
+            of_region = target_rules(protocol, around, needle.radius_mm)
+            rules += [r for r in of_region if r.constraint != "tip_in_region"]
+        findings += point_findings(protocol, around, structures, target.point_lps_mm)
     if protocol.corridor is not None and protocol.corridor.kind == "kambin":
-        kambin, doubt, explanation = _kambin(protocol.corridor, around, needle, structures)
+        kambin, unknown, explanation = _kambin(protocol.corridor, around, needle, structures)
         rules += kambin
-        findings += doubt
+        findings += unknown
     if protocol.cortex_angle_deg is not None:
         bones = [s.mask for s in structures.with_role(StructureRole.BONE)]
         if bones:
@@ -150,9 +146,9 @@ def way_to(
             findings.append(unknown_finding("cortex_angle", note))
     if protocol.bone is BoneRule.THROUGH_PEDICLE:
         rules += _other_vertebrae(target, around, structures)
-        pedicle, doubt, explanation = _pedicle(target, protocol, needle, structures)
+        pedicle, unknown, explanation = _pedicle(target, protocol, needle, structures)
         rules += pedicle
-        findings += doubt
+        findings += unknown
     return Way(
         protocol=protocol,
         rules=tuple(rules),
@@ -262,57 +258,6 @@ def _kambin(
     return rules, [], () if small is None else (small,)
 
 
-_LIMITED = {
-    "max_disc_obliquity_deg": ("disc_obliquity_deg", False),
-    "least_triangle_area_mm2": ("safe_triangle_area_mm2", True),
-}
-"""Numbers of a corridor about the anatomy itself: its measure, and whether it is a least one."""
-
-
-_LACKS = {
-    "disc_obliquity_deg": "the region is no disc derived from labels",
-    "safe_triangle_area_mm2": "no root is labelled in the foramen, or the region is drawn",
-}
-
-
-def _measures(protocol: Protocol, region: TargetRegion) -> list[Finding]:
-    """Anatomy that makes the way hard, or that was not measured: cautions, the same for all."""
-    found = []
-    numbers = {} if protocol.corridor is None else protocol.corridor.numbers
-    for key, (measure, is_least) in _LIMITED.items():
-        limit = numbers.get(key)
-        value = region.measures.get(measure)
-        if limit is None:
-            continue
-        if value is None:
-            note = (
-                f"{measure.rsplit('_', 1)[0].replace('_', ' ')} is not measured: {_LACKS[measure]}"
-            )
-            found.append(_doubt(measure.rsplit("_", 1)[0], note))
-            continue
-        is_kept = value >= limit.value if is_least else value <= limit.value
-        found.append(
-            Finding(
-                constraint=measure.rsplit("_", 1)[0],
-                structure=None,
-                measured=round(value, 2),
-                required=limit.value,
-                unit={"deg": "degrees"}.get(measure.rsplit("_", 1)[1], measure.rsplit("_", 1)[1]),
-                verdict=Verdict.PASS if is_kept else Verdict.CAUTION,
-                note=f"{'at least' if is_least else 'at most'}; evidence: {limit.evidence}",
-            )
-        )
-    return found
-
-
-def _places_unknown(protocol: Protocol, region: TargetRegion) -> list[Finding]:
-    """Rules about the tip's place that a region without axes leaves unasked: cautions."""
-    if region.axes is not None:
-        return []
-    note = "the region was drawn: where in the whole anatomy its tip lies is not checked"
-    return [_doubt(constraint, note) for constraint in asked_places(protocol)]
-
-
 def _asks_for_region(protocol: Protocol) -> bool:
     """Whether rules of the procedure are about the region that the tip lies in."""
     tip, corridor = protocol.tip, protocol.corridor
@@ -346,41 +291,3 @@ def _other_vertebrae(
             opens="",
         )
     ]
-
-
-def _needs_depth(protocol: Protocol) -> bool:
-    """Whether the procedure bounds how deep the tip goes into a foramen that opens beyond."""
-    rule = protocol.corridor
-    return rule is not None and rule.kind == "foramen" and "max_depth_mm" in rule.numbers
-
-
-def _joint_gap(protocol: Protocol, region: TargetRegion, needle: Needle) -> list[Finding]:
-    """Whether the joint as labelled is wide enough for the needle; unknown where it is not."""
-    gap_mm = region.measures.get("joint_gap_mm")
-    if protocol.corridor is None or protocol.corridor.kind != "joint_plane" or gap_mm is None:
-        return []
-    is_open = gap_mm >= needle.outer_diameter_mm
-    note = "width of the joint as labelled, against the needle's diameter"
-    return [
-        Finding(
-            constraint="joint_gap",
-            structure=None,
-            measured=round(gap_mm, 2),
-            required=needle.outer_diameter_mm,
-            unit="mm",
-            verdict=Verdict.PASS if is_open else Verdict.UNKNOWN,
-            note=note if is_open else f"{note}: fused, or finer than the labels",
-        )
-    ]
-
-
-def _doubt(constraint: str, note: str) -> Finding:
-    return Finding(
-        constraint=constraint,
-        structure=None,
-        measured=None,
-        required=None,
-        unit="",
-        verdict=Verdict.CAUTION,
-        note=note,
-    )

@@ -9,8 +9,16 @@ import pytest
 
 import planner
 from planner.errors import ConfigError, FrameMismatchError, OutsideVolumeError, TargetError
-from planner.geometry import Grid, PatientPosition
-from planner.model import Evidenced, MaskSource, Needle, StructureRole, StructureSet, Verdict
+from planner.geometry import Grid, Mask, PatientPosition
+from planner.model import (
+    Evidenced,
+    MaskSource,
+    Needle,
+    StructureRole,
+    StructureSet,
+    TargetRegion,
+    Verdict,
+)
 from planner.search.choices import chosen_needle, throw_warning
 from tests.trunk import TARGET_LPS_MM, simple_protocol, structure, trunk, trunk_grid
 
@@ -325,3 +333,28 @@ class TestNeedleByLength:
         short = simple_protocol(needles=("22G-30", "22G-40"))
         result = _plan(*scene, procedure=short)
         assert result.needle.name == "22G-30" and not result.trajectories
+
+
+@pytest.mark.parametrize(
+    ("name", "targets", "is_refused"),
+    [
+        ("foramen:L4-L5:left", ("sympathetic",), True),
+        ("anatomy:foramen:L4-L5:left", ("sympathetic",), True),
+        ("anatomy:foramen:L4-L5:left", ("lesion",), True),
+        ("anatomy:foramen:L4-L5:left", ("disc", "foramen"), False),
+        ("region:foramen_drawn", ("sympathetic",), False),
+    ],
+)
+def test_a_procedure_takes_only_the_anatomy_that_it_aims_at(scene, name, targets, is_refused):
+    volume, structures = scene
+    inside = np.zeros(volume.grid.shape_kji, bool)
+    inside[tuple(np.rint(volume.grid.to_kji(TARGET_LPS_MM)).astype(int))] = True
+    region = TargetRegion(
+        name=name, mask=Mask(grid=volume.grid, inside=inside), centre_lps_mm=TARGET_LPS_MM
+    )
+    asked = {"procedure": simple_protocol(targets=targets), "region": region}
+    if is_refused:
+        with pytest.raises(TargetError, match="does not aim at this region"):
+            _plan(volume, structures, None, **asked)
+    else:
+        _plan(volume, structures, None, **asked)
