@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from planner.errors import TargetError
+from planner.errors import AnatomyError, TargetError
 from planner.toml_file import close_match
 
 _MARKUPS = re.compile(r"\.(json|fcsv)(?=#|$)", re.IGNORECASE)
@@ -118,7 +118,10 @@ def resolve_target(request: TargetRequest, structures: StructureSet) -> Resolved
     if request.kind is TargetKind.ANATOMY:
         from planner.anatomy import find_region
 
-        region = find_region(request.text, structures)
+        try:
+            region = find_region(request.text, structures)
+        except AnatomyError as error:
+            raise _outside_as_well(error, structures) from error
         return ResolvedTarget(
             point_lps_mm=region.centre_lps_mm, words=region_words(region), region=region
         )
@@ -178,6 +181,21 @@ def point_in(mask: Mask) -> tuple[FloatArray, str]:
     depth_mm = distance_transform_edt(inside, sampling=mask.grid.spacing_kji_mm)
     deepest = np.array(np.unravel_index(int(np.argmax(depth_mm)), inside.shape)) - 1 + start
     return mask.grid.to_lps(deepest), "deepest point (the centroid lies outside)"
+
+
+def _outside_as_well(error: AnatomyError, structures: StructureSet) -> AnatomyError:
+    """The refusal of a region, with the structures that have no voxel in the image."""
+    lost = [text for text in structures.warnings if "left out, no voxel in the image" in text]
+    if not lost:
+        return error
+    return AnatomyError(
+        error.what,
+        seen=error.seen,
+        needed=error.needed,
+        where=error.where,
+        fix=f"Some structures lie outside the image ({'; '.join(lost)}): are they of another "
+        "patient or another frame of reference?",
+    )
 
 
 def aimed_at(structures: StructureSet, name: str) -> StructureSet:

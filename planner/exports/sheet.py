@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from planner.exports.plan_to_export import PlanToExport, one_line, region_words,
 from planner.geometry.frames import ras_from_lps
 from planner.io.atomic import write_text_atomic
 from planner.io.plan_document import RESEARCH_USE, Point, TrajectoryRecord
-from planner.model import Verdict
+from planner.model import PlanResult, StructureRole, Verdict
+from planner.report.html_plan import as_result, procedure_of
+from planner.report.mr_text import target_shift_text
+from planner.report.text import not_checked_texts, warning_texts
 
 _WORDS_LPS = (("right", "left"), ("anterior", "posterior"), ("inferior", "superior"))
 """What a negative and a positive number along L, P and S mean, seen from the origin."""
@@ -44,6 +48,7 @@ def write_sheet(plan: PlanToExport, path: str | Path) -> tuple[Path, ...]:
 def sheet_html(plan: PlanToExport) -> str:
     """The text of the page: a head, then one block per path that is not broken in print."""
     document = plan.document
+    result = as_result(document, protocol=procedure_of(document))
     title = f"Needle paths, {document.procedure.title or document.procedure.id}"
     unverified = (
         '<p class="unverified"><b>UNVERIFIED</b>: the planner could not confirm every check.</p>'
@@ -56,9 +61,9 @@ def sheet_html(plan: PlanToExport) -> str:
         f"<h1>{_text(title)}</h1>\n"
         f'<p class="banner">{_text(RESEARCH_USE)}</p>\n{unverified}'
         f"<p>Needle {_text(document.needle.name)}, {document.needle.outer_diameter_mm:g} mm thick, "
-        f"{document.needle.length_mm:g} mm long. Plan verdict: <b>{document.verdict}</b>.</p>\n"
-        f"{_region(plan)}"
-        f"{''.join(_section(plan, p) for p in plan.paths)}\n{_foot(plan)}</body></html>\n"
+        f"{document.needle.length_mm:g} mm long. Verdict: <b>{plan.worst_verdict}</b>.</p>\n"
+        f"{_target(plan)}{_region(plan)}{_limits(result)}"
+        f"{''.join(_section(plan, result, p) for p in plan.paths)}\n{_foot(plan)}</body></html>\n"
     )
 
 
@@ -72,12 +77,46 @@ def spoken(point_lps_mm: Point) -> str:
     return ", ".join(parts)
 
 
+def _target(plan: PlanToExport) -> str:
+    target = plan.document.target
+    lps = ", ".join(f"{_shown(v):.1f}" for v in target.point_lps_mm)
+    within = "" if target.region is not None else f", within {target.tolerance_mm:g} mm"
+    return (
+        f"<p><b>Target</b> {_text(target.name)}: LPS {lps} mm, {spoken(target.point_lps_mm)}"
+        f"{within}.</p>\n"
+    )
+
+
+def _limits(result: PlanResult) -> str:
+    """What nobody checked, and what the planner warned of: read before any number."""
+    not_checked = _listed("NOT checked", not_checked_texts(result))
+    return not_checked + _listed("Warnings", warning_texts(result))
+
+
+def _listed(title: str, texts: Sequence[str]) -> str:
+    rows = "".join(f"<li>{_text(text)}</li>" for text in texts)
+    return f"<p><b>{title} ({len(texts)}):</b></p><ul>{rows}</ul>\n" if texts else ""
+
+
+def _metal(plan: PlanToExport, result: PlanResult, path: TrajectoryRecord) -> str:
+    """How far the image may show the target elsewhere beside metal; not known is said too."""
+    document = plan.document
+    found = next(t for t in result.trajectories if t.rank == path.rank)
+    told = target_shift_text(found, document.target.tolerance_mm)
+    has_metal = bool(document.implants) or any(
+        s.role is StructureRole.IMPLANT for s in document.structures
+    )
+    if told is None and has_metal and document.image.modality != "CT":
+        told = "how far the image shifts it beside the metal is NOT KNOWN"
+    return f"<p><b>Target beside metal</b>: {_text(told)}.</p>\n" if told else ""
+
+
 def _region(plan: PlanToExport) -> str:
     words = region_words(plan)
     return f"<p><b>Target region</b> {_text(words)}.</p>\n" if words else ""
 
 
-def _section(plan: PlanToExport, path: TrajectoryRecord) -> str:
+def _section(plan: PlanToExport, result: PlanResult, path: TrajectoryRecord) -> str:
     document = plan.document
     throw_mm = document.needle.throw_mm
     depth = f"{path.length_mm:.1f} mm from skin to tip"
@@ -87,7 +126,7 @@ def _section(plan: PlanToExport, path: TrajectoryRecord) -> str:
         ("Entry on the skin", path.entry_lps_mm),
         ("Tip of the needle", path.tip_lps_mm),
         (
-            "Target" if document.target.region is None else "Preferred point of the region",
+            "Target" if document.target.region is None else "Middle of the region, not a tip",
             document.target.point_lps_mm,
         ),
     )
@@ -102,7 +141,7 @@ def _section(plan: PlanToExport, path: TrajectoryRecord) -> str:
         f"<p><b>Depth</b> {depth}. <b>Angles</b> axial {angles.axial_deg:+.1f}° (positive: the "
         f"tip points left), craniocaudal {angles.craniocaudal_deg:+.1f}° (positive: cranially), "
         f"to the skin's normal {angles.skin_normal_deg:.1f}°, to the main field {b0}.</p>\n"
-        f"{_clearances(path)}{_open(path)}"
+        f"{_metal(plan, result, path)}{_clearances(path)}{_open(path)}"
         f'<p class="small">{_text(plan.description_of(path))}</p></section>\n'
     )
 

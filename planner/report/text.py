@@ -145,9 +145,9 @@ def needle_text(result: PlanResult) -> str:
 def target_text(result: PlanResult) -> str:
     """The target in one line."""
     target = result.target
-    preferred = "" if target.region is None else ", preferred tip"
+    centre = "" if target.region is None else ", its middle"
     return (
-        f"{plain(target.name)}{preferred} at LPS {point_text(target.point_lps_mm)} mm, "
+        f"{plain(target.name)}{centre} at LPS {point_text(target.point_lps_mm)} mm, "
         f"tolerance {target.tolerance_mm:g} mm"
     )
 

@@ -104,7 +104,8 @@ def finding_text(finding: Finding) -> str:
     if finding.measured is not None or not finding.note:
         unit = f" {finding.unit}" if finding.unit else ""
         measured, required = compared(finding.measured, finding.required)
-        parts.append(f"measured {measured}, required {required}{unit}")
+        limit = "" if finding.required is None else f", required {required}"
+        parts.append(f"measured {measured}{limit}{unit}")
     if finding.note:
         parts.append(finding.note)
     return f"{what}: {'; '.join(parts)}" if parts else what

@@ -60,6 +60,19 @@ def longer_needle(result: PlanResult) -> Needle | None:
     return None
 
 
+def needle_warnings(needle: Needle, protocol: Protocol) -> tuple[PlanWarning, ...]:
+    """Told where the needle is not one of the procedure's, or fires less than it says."""
+    known = {name.casefold() for name in protocol.needles}
+    found = list(throw_warning(needle, protocol))
+    if needle.name.partition(":")[0].casefold() not in known:
+        message = (
+            f"{needle.name} ({needle.outer_diameter_mm:g} mm) is not among this procedure's "
+            f"needles: {', '.join(protocol.needles)}."
+        )
+        found.append(PlanWarning(code="needle", message=message))
+    return tuple(found)
+
+
 def throw_warning(needle: Needle, protocol: Protocol) -> tuple[PlanWarning, ...]:
     """Told where less is fired than the procedure says."""
     usual = protocol.throw.value

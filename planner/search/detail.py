@@ -15,11 +15,11 @@ from planner.safety.checks import (
     CutFaces,
     NeedleAxis,
     check_axis,
-    check_bone_crossing,
     check_clearances,
     check_coverage,
     check_inside_body,
 )
+from planner.safety.crossings import check_crossings
 from planner.safety.fields import FieldCache
 from planner.safety.obstacles import Obstacles
 from planner.search.batch import AxisBatch
@@ -74,7 +74,7 @@ def detailed_trajectory(
         *clearance_findings,
         *check_axis(axis, context.needle, context.protocol, skin_deg),
         check_inside_body(axis, context.grid, context.body),
-        *check_bone_crossing(axis, context.obstacles, context.cache, context.protocol),
+        *check_crossings(axis, context.obstacles, context.cache, context.protocol),
         *check_coverage(axis, context.obstacles, context.needle, context.cut_faces),
         *way,
         *context.obstacles.missing,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from planner.geometry.angles import needle_angles_deg
 from planner.geometry.clearance import floor_to_hundredth
-from planner.geometry.frames import FloatArray
+from planner.geometry.frames import FloatArray, lps_from_ras
 from planner.model import Explanation
 from planner.safety.obstacles import CONTACT_MM, Obstacle
 from planner.safety.way_rules import WayRule
@@ -21,7 +21,8 @@ from planner.search.evaluate import BONE
 from planner.search.gates import Gate, measured
 from planner.search.limits import BORE, IMAGE_END, Limit
 from planner.search.question import Question
-from planner.search.target_fault import target_at_fault
+from planner.search.target_fault import CHECK_FRAME, target_at_fault
+from planner.search.target_place import mixed_up_frames
 
 _EXACT_LOOKS = 2000
 """Candidates measured exactly per obstacle: those with the largest certified bound."""
@@ -49,7 +50,19 @@ def explain_nothing_feasible(question: Question) -> tuple[Explanation, ...]:
         explanations.append(_explain(question, name, removed, alone))
     explanations.sort(key=lambda e: (e.opens_at is None, -e.n_only_this, -e.n_removed))
     summary = _summary(question, names, matrix, n_failed)
-    return (*target_at_fault(question, fails), summary, *explanations)
+    at_fault = target_at_fault(question, fails)
+    hopeless = not at_fault and bool(n_failed.min() > 1)
+    return (*at_fault, summary, *explanations, *(_other_frame(question) if hopeless else ()))
+
+
+def _other_frame(question: Question) -> tuple[Explanation, ...]:
+    """Where a point would lie in the other frame, where that is in the body too."""
+    tips = question.tips_lps_mm
+    other = lps_from_ras(tips[0])
+    if len(tips) > 1 or not bool(question.body_mask.contains(other)):
+        return ()
+    hint = f"{mixed_up_frames(tips[0], question.body_mask)}."
+    return (Explanation(code=CHECK_FRAME, message=hint),)
 
 
 def _failures(question: Question) -> dict[str, NDArray[np.bool_]]:

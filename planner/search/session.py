@@ -37,7 +37,7 @@ from planner.search.choices import (
     chosen_needle,
     chosen_options,
     chosen_protocol,
-    throw_warning,
+    needle_warnings,
 )
 from planner.search.cost import total_cost
 from planner.search.detail import DetailContext
@@ -349,7 +349,7 @@ class PlanningSession:
         found += [
             PlanWarning(code="missing_structure", message=f.note) for f in self._obstacles.missing
         ]
-        found += throw_warning(self.needle, self.protocol)
+        found += needle_warnings(self.needle, self.protocol)
         return (*found, *self.physics.warnings(target))
 
     def _told(self) -> dict[str, object]:

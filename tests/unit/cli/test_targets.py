@@ -10,7 +10,7 @@ from planner.cli.targets import (
     resolve_target,
     spaced_target,
 )
-from planner.errors import TargetError
+from planner.errors import AnatomyError, TargetError
 from planner.geometry import Grid, Mask
 from planner.model import MaskSource, Structure, StructureRole, StructureSet
 from tests import anatomy_shapes
@@ -164,3 +164,10 @@ def test_anatomy_that_the_labels_do_not_carry_is_refused(oriented_grid: Grid) ->
         resolve_target(
             parse_target("anatomy:si_joint:left", None), StructureSet(grid=oriented_grid)
         )
+
+
+def test_anatomy_of_masks_beside_the_image_asks_for_the_patient(oriented_grid: Grid) -> None:
+    lost = "other.nii.gz: left out, no voxel in the image, so nothing of it is protected: L4, L5"
+    structures = StructureSet(grid=oriented_grid, warnings=(lost,))
+    with pytest.raises(AnatomyError, match=r"L4, L5\): are they of another patient"):
+        resolve_target(parse_target("anatomy:disc:L4-L5", None), structures)

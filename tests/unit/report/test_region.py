@@ -110,7 +110,7 @@ def test_a_point_has_no_region_to_tell_of(plan_result):
 def test_every_report_tells_origin_measures_and_warning(region_result):
     plain_text = " ".join(summary_text(region_result).split())
     for text in (plain_text, report_markdown(region_result, []), words(html_of(region_result))):
-        assert "anatomy:foramen:L4-L5:left, preferred tip at LPS" in text
+        assert "anatomy:foramen:L4-L5:left, its middle at LPS" in text
         assert "left foramen L4-L5 from" in text and "the tip may lie anywhere in it" in text
         assert "foramen height 15.5 mm, safe triangle area 88.0 mm²" in text
         assert f"LOOK AT IT {NOTE}" in text.replace("| ", "")

@@ -323,6 +323,13 @@ class TestNeedleByLength:
         (told,) = [w.message for w in result.warnings if w.code == "needle"]
         assert told.startswith("22G-30, the procedure's first needle, is too short here: 22G-120")
 
+    def test_a_needle_that_is_not_of_the_list_is_told(self, scene):
+        for name, is_odd in (("22G-150", False), ("22G-150:steel", False), ("13G-125", True)):
+            result = _plan(*scene, procedure=self.protocol, needle=name)
+            told = [w.message for w in result.warnings if w.code == "needle"]
+            assert bool(told) is is_odd
+            assert not told or told[0].startswith("13G-125 (2.41 mm) is not among this procedure's")
+
     def test_a_named_one_stays_and_the_list_is_told(self, scene):
         result = _plan(*scene, procedure=self.protocol, needle="22G-50")
         assert result.needle.name == "22G-50" and not result.trajectories
