@@ -13,6 +13,7 @@ from planner.report import mr_text
 from planner.report.region import PAIR_COLUMNS, PAIRS_TITLE, pair_rows, region_rows
 from planner.report.style import BANNER, plain
 from planner.report.text import (
+    approach_rows,
     explanation_texts,
     least_room,
     needle_text,
@@ -300,6 +301,7 @@ def _identity_section(result: PlanResult) -> list[str]:
         ("Image SHA-256", volume_sha256(result.volume)),
         ("Procedure", _escaped(result.protocol.id)),
         ("Procedure SHA-256", _escaped(result.protocol.sha256 or "unknown")),
+        *((label, _escaped(text)) for label, text in approach_rows(result)),
         ("Needle", _escaped(needle_text(result))),
         ("Target", _escaped(target_text(result))),
         ("Coordinates", "DICOM patient coordinates (LPS), mm"),

@@ -55,6 +55,7 @@ def summary_text(result: PlanResult) -> str:
         ("Needle", needle_text(result)),
         ("Target", target_text(result)),
         *region_rows(result),
+        *approach_rows(result),
         ("Searched", search_text(result)),
     ):
         lines += _wrapped(text, first=f"{label:<11}", other=" " * 11)
@@ -150,6 +151,28 @@ def target_text(result: PlanResult) -> str:
         f"{plain(target.name)}{centre} at LPS {point_text(target.point_lps_mm)} mm, "
         f"tolerance {target.tolerance_mm:g} mm"
     )
+
+
+def approach_rows(result: PlanResult) -> list[tuple[str, str]]:
+    """The directions that the procedure allows at the target's level, and their evidence."""
+    protocol = result.protocol
+    parts = []
+    if protocol.approach_side is not None:
+        parts.append(
+            {"posterior": "from behind", "anterior": "from the front"}.get(
+                protocol.approach_side, protocol.approach_side
+            )
+        )
+    for word, allowed in (
+        ("axial", protocol.axial_deg),
+        ("craniocaudal", protocol.craniocaudal_deg),
+    ):
+        if allowed is not None:
+            low, preferred, high = allowed
+            parts.append(f"{word} {low:g} to {high:g}°, {preferred:g}° preferred")
+    if not parts:
+        return []
+    return [("Approach", f"{'; '.join(parts)}; evidence: {protocol.approach_evidence or 'none'}")]
 
 
 def search_text(result: PlanResult) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from planner.geometry.angles import needle_angles_deg
 from planner.geometry.clearance import floor_to_hundredth
 from planner.geometry.frames import FloatArray, lps_from_ras
-from planner.model import Explanation
+from planner.model import Explanation, Protocol
 from planner.safety.obstacles import CONTACT_MM, Obstacle
 from planner.safety.way_rules import WayRule
 from planner.search.choices import long_enough
@@ -156,6 +156,7 @@ def _explain_limit(
     elif least is not None and limit.rule is not None and limit.rule.opens:
         text += _wider(limit.rule, least)
         current, opens_at = 0.0, least
+    text += _evidence_of(question.protocol, name)
     return Explanation(
         code=f"removed:{name}",
         message=text + ".",
@@ -166,6 +167,18 @@ def _explain_limit(
         opens_at=opens_at,
         unit=limit.unit,
     )
+
+
+def _evidence_of(protocol: Protocol, name: str) -> str:
+    """The limit of the axis that decided, and what it rests on."""
+    if name == "skin_angle":
+        limit = protocol.max_skin_angle
+        return f" [at most {limit.value:g}°; evidence: {limit.evidence}]"
+    if name != "approach" or not (protocol.axial_deg or protocol.craniocaudal_deg):
+        return ""
+    ranges = (("axial", protocol.axial_deg), ("craniocaudal", protocol.craniocaudal_deg))
+    told = ", ".join(f"{word} {r[0]:g} to {r[2]:g}°" for word, r in ranges if r is not None)
+    return f" [allowed: {told}; evidence: {protocol.approach_evidence or 'none'}]"
 
 
 def _tilt_text(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path, PurePath
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from planner.geometry.digest import volume_sha256
 from planner.model import Evidenced, Explanation, Finding, MarginRule, PlanWarning, Verdict
 from planner.report import report_markdown, summary_text
 from planner.report.style import BANNER
+from planner.report.text import approach_rows
 
 FIGURES = [PurePath("figures/path_01.png"), PurePath("figures/skin_clearance.png")]
 
@@ -334,3 +336,17 @@ def test_texts_need_neither_matplotlib_nor_vtk():
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_allowed_approach_is_told_with_its_evidence():
+    protocol = SimpleNamespace(
+        approach_side="posterior",
+        axial_deg=(15.0, 20.0, 30.0),
+        craniocaudal_deg=None,
+        approach_evidence="L: a study",
+    )
+    ((label, text),) = approach_rows(SimpleNamespace(protocol=protocol))
+    assert label == "Approach"
+    assert text == "from behind; axial 15 to 30°, 20° preferred; evidence: L: a study"
+    protocol.approach_side = protocol.axial_deg = None
+    assert approach_rows(SimpleNamespace(protocol=protocol)) == []
