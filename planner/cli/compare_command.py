@@ -48,6 +48,7 @@ class CompareRequest:
     structures: tuple[Path, ...]
     out: Path | None
     reading: MaskReading = field(default_factory=MaskReading)
+    procedure: str | None = None
 
 
 def compare(
@@ -77,6 +78,10 @@ def compare(
     label_table: LabelTable = None,
     mesh_frame: MeshFrame = None,
     seg_threshold: SegThreshold = None,
+    procedure: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.toml", help="Your own procedure, if the plan used one."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write compare.json and a picture.")
     ] = None,
@@ -98,6 +103,7 @@ def compare(
             mesh_frame=mesh_frame,
             seg_threshold=seg_threshold,
         ),
+        procedure=procedure,
     )
     return run_command(lambda console: run_compare(console, request, as_json=as_json), quiet=quiet)
 
@@ -107,9 +113,13 @@ def run_compare(console: Console, request: CompareRequest, *, as_json: bool) -> 
     from planner.cli.plan_scene import body_of, plan_scene
     from planner.compare import compare_needle
     from planner.compare.texts import comparison_json, comparison_text
+    from planner.exports.plan_to_export import require_consistent
     from planner.io import load_plan
+    from planner.report.html_plan import procedure_of
 
     plan = load_plan(request.plan_file)
+    require_consistent(plan, str(request.plan_file))
+    protocol = procedure_of(plan, request.procedure)
     planned = next((t for t in plan.trajectories if t.rank == request.rank), None)
     if planned is None:
         n = len(plan.trajectories)
@@ -135,6 +145,7 @@ def run_compare(console: Console, request: CompareRequest, *, as_json: bool) -> 
         structures=None if scene is None else scene.structures,
         image_grid=None if scene is None else scene.volume.grid,
         body=None if scene is None else body_of(console, plan, scene),
+        protocol=protocol,
     )
     content = comparison_json(plan, comparison)
     if request.out is not None:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.cli.console import Console
-from planner.cli.export_files import place, require_harmless, require_new, written
+from planner.cli.export_files import (
+    place,
+    require_harmless,
+    require_image,
+    require_new,
+    require_own,
+    written,
+)
 from planner.cli.export_request import (
     FILE_NAMES,
     IGTL,
@@ -23,16 +30,25 @@ from planner.cli.export_request import (
 )
 from planner.cli.outputs import OutputFolder
 from planner.cli.runner import ExitCode
+from planner.errors import PlannerError
 
 if TYPE_CHECKING:
     from planner.exports.plan_to_export import PlanToExport
     from planner.io.pacs import PacsSource
 
 
+SENDING_S = 8.0
+"""For all OpenIGTLink receivers together: with the start, one that hangs is told in ten seconds."""
+LEAST_S = 0.2
+
+Place = tuple[Path, str | None]
+
+
 @dataclass(slots=True, kw_only=True)
 class _Done:
     written: list[Path] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
+    not_sent: list[str] = field(default_factory=list)
 
 
 def run_export(console: Console, request: ExportRequest, *, as_json: bool) -> ExitCode:
@@ -48,12 +64,36 @@ def run_export(console: Console, request: ExportRequest, *, as_json: bool) -> Ex
     if plan.is_unverified:
         console.note("UNVERIFIED: the planner could not confirm every check of what is exported")
     note_left_out(console, plan)
-    done = _Done()
-    _write_files(console, request, plan, pacs, done)
-    for address in receivers:
-        _send_igtl(console, plan, address, request.thickness, done)
+    place = _checked_place(request, pacs)
+    require_image(console, request, plan)
+    done = _Done(not_sent=[f"{IGTL}{host}:{port}" for host, port in receivers])
+    try:
+        _write_files(console, request, plan, pacs, place, done)
+        give_up_s = time.monotonic() + SENDING_S
+        for address in receivers:
+            left_s = max(give_up_s - time.monotonic(), LEAST_S)
+            _send_igtl(console, plan, address, request.thickness, left_s, done)
+    except (PlannerError, KeyboardInterrupt) as error:
+        _tell_before(console, plan, done, error, as_json=as_json)
+        raise
     console.result(_json(plan, done) if as_json else _text(plan, done))
     return ExitCode.OK
+
+
+def _tell_before(
+    console: Console, plan: PlanToExport, done: _Done, error: BaseException, *, as_json: bool
+) -> None:
+    """What is out already stays out: it is told with the error that follows."""
+    if not (done.written or done.sent):
+        return
+    if as_json:
+        words = str(error) or "interrupted"
+        console.result(_json(plan, done, error=words))
+        return
+    not_sent = f" Not sent to {', '.join(done.not_sent)}." if done.not_sent else ""
+    told = "; ".join(_done_lines(done))
+    console.result(f"BEFORE IT FAILED: {told}.{not_sent}")
+    console.note(f"done before the error: {told}.{not_sent}")
 
 
 def note_left_out(console: Console, plan: PlanToExport) -> None:
@@ -65,26 +105,41 @@ def note_left_out(console: Console, plan: PlanToExport) -> None:
         console.note(f"NOT EXPORTED, neither pass nor caution: {told}")
 
 
+def _file_formats(request: ExportRequest) -> list[str]:
+    return [name for name in dict.fromkeys(request.formats) if name in FILE_NAMES]
+
+
+def _checked_place(request: ExportRequest, pacs: PacsSource | None) -> Place | None:
+    """Folder and file name that nothing speaks against; None where nothing is kept."""
+    names = _file_formats(request)
+    if not names or (pacs is not None and request.out is None and set(names) == set(request.dicom)):
+        return None
+    folder, only_name = place(request, names)
+    for name in names:
+        file = folder / (only_name or FILE_NAMES[name])
+        require_new(folder / FILE_NAMES[name])
+        require_harmless(file, request)
+        require_own(file, name)
+    return folder, only_name
+
+
 def _write_files(
     console: Console,
     request: ExportRequest,
     plan: PlanToExport,
     pacs: PacsSource | None,
+    at: Place | None,
     done: _Done,
 ) -> None:
     """All files or none: they are made beside their place and moved together."""
-    names = [name for name in dict.fromkeys(request.formats) if name in FILE_NAMES]
-    if not names:
+    if not _file_formats(request):
         return
-    if pacs is not None and request.out is None and set(names) == set(request.dicom):
+    if at is None and pacs is not None:
         with tempfile.TemporaryDirectory(prefix="needle-planner-") as passing:
             files = written(console, request, plan, Path(passing))
             _send_dicom(console, files, pacs, done)
         return
-    folder, only_name = place(request, names)
-    for name in names:
-        require_new(folder / FILE_NAMES[name])
-        require_harmless(folder / (only_name or FILE_NAMES[name]), request)
+    folder, only_name = at or (request.plan_file.parent, None)
     with OutputFolder(folder) as output:
         staged = written(console, request, plan, output.staging, only_name)
         # whatever they are called: what is told to be stored is what was written as DICOM
@@ -113,7 +168,12 @@ def _said_if_broken_off(console: Console, where: str) -> Iterator[None]:
 
 
 def _send_igtl(
-    console: Console, plan: PlanToExport, address: tuple[str, int], thickness: str, done: _Done
+    console: Console,
+    plan: PlanToExport,
+    address: tuple[str, int],
+    thickness: str,
+    left_s: float,
+    done: _Done,
 ) -> None:
     from planner.exports.igtl_link import send_messages
     from planner.exports.igtl_plan import Thickness, plan_messages
@@ -123,7 +183,8 @@ def _send_igtl(
     messages = [message for found in by_kind.values() for message in found]
     where = f"{host}:{port}"
     with console.stage(f"sending to {where}"), _said_if_broken_off(console, where):
-        delivery = send_messages(messages, host, port)
+        delivery = send_messages(messages, host, port, timeout_s=left_s)
+    done.not_sent.remove(f"{IGTL}{where}")
     done.sent.append(
         {
             "to": f"{IGTL}{host}:{port}",
@@ -136,12 +197,12 @@ def _send_igtl(
 
 
 def _text(plan: PlanToExport, done: _Done) -> str:
-    lines = [plan.description_of(path) for path in plan.paths]
-    if done.written:
-        lines.append(f"Written: {', '.join(map(str, done.written))}")
-    for sent in done.sent:
-        lines.append(f"Sent to {sent['to']}: {_how(sent)}")
-    return "\n".join(lines)
+    return "\n".join([*(plan.description_of(path) for path in plan.paths), *_done_lines(done)])
+
+
+def _done_lines(done: _Done) -> list[str]:
+    lines = [f"Written: {', '.join(map(str, done.written))}"] if done.written else []
+    return [*lines, *(f"Sent to {sent['to']}: {_how(sent)}" for sent in done.sent)]
 
 
 def _how(sent: dict[str, Any]) -> str:
@@ -150,13 +211,13 @@ def _how(sent: dict[str, Any]) -> str:
     return "acknowledged" if sent["is_confirmed"] else "CONNECTION CLOSED, NOT CONFIRMED"
 
 
-def _json(plan: PlanToExport, done: _Done) -> str:
+def _json(plan: PlanToExport, done: _Done, *, error: str | None = None) -> str:
     from planner.exports.plan_to_export import verdict_of
 
     document = plan.document
     content = {
         "plan_sha256": plan.sha256,
-        "verdict": str(document.verdict),
+        "verdict": str(plan.worst_verdict),
         "is_unverified": plan.is_unverified,
         "frame_of_reference_uid": document.frame.frame_of_reference_uid,
         "series_instance_uid": document.image.series_instance_uid,
@@ -167,6 +228,7 @@ def _json(plan: PlanToExport, done: _Done) -> str:
         "left_out": [{"rank": p.rank, "verdict": str(verdict_of(p))} for p in plan.left_out],
         "written": [str(path) for path in done.written],
         "sent": done.sent,
+        **({} if error is None else {"error": error, "not_sent": done.not_sent}),
         "research_use": document.research_use,
     }
     return json.dumps(content, indent=1)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from planner.cli.console import Console
 from planner.cli.export_request import FILE_NAMES, SLICER, ExportRequest
 from planner.cli.outputs import PLAN_FILE
@@ -24,6 +26,60 @@ def place(request: ExportRequest, names: list[str]) -> tuple[Path, str | None]:
     if is_file and not out.is_dir():
         return out.parent, out.name
     return out, None
+
+
+_SUFFIXES = {
+    "csv": (".csv",),
+    "sheet": (".html", ".htm"),
+    "markups": (".mrk.json",),
+    "dicom-sr": (".dcm",),
+    "dicom-seg": (".dcm",),
+    "rtstruct": (".dcm",),
+}
+_SAYS = b"Research use only"
+"""In every export, whatever its kind."""
+_MOST_SNIFFED_BYTES = 50_000_000
+
+
+def require_own(path: Path, name: str) -> None:
+    """A file is called what it is, and takes the place of nothing but an export of its kind.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the ending is that of another kind.
+    OutputError
+        If a file is there that is no earlier export in this format.
+    """
+    endings = _SUFFIXES.get(name)
+    if endings is None:
+        return
+    if not path.name.lower().endswith(endings):
+        raise typer.BadParameter(
+            f"'{path.name}' does not end in {' or '.join(endings)}, as {name} does",
+            param_hint="--out",
+        )
+    if path.is_file() and not _is_export(path, name):
+        raise OutputError(
+            f"there is a file already, and it is no {name} that this program wrote",
+            where=str(path),
+            fix="Give another --out, or remove it.",
+        )
+
+
+def _is_export(path: Path, name: str) -> bool:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_SNIFFED_BYTES)
+    except OSError:
+        return False
+    start = content.lstrip(b"\xef\xbb\xbf \r\n")[:200].lower()
+    is_kind = {
+        "csv": not start.startswith((b"{", b"<", b"nrrd", b"%")),
+        "sheet": start.startswith((b"<!doctype html", b"<html")),
+        "markups": start.startswith(b"{") and b'"markups"' in content,
+    }.get(name, content[128:132] == b"DICM")
+    return is_kind and _SAYS in content
 
 
 def require_new(path: Path) -> None:
@@ -50,6 +106,27 @@ def require_harmless(path: Path, request: ExportRequest) -> None:
     else:
         return
     raise OutputError(what, where=str(path), fix="Give another --out.")
+
+
+def require_image(console: Console, request: ExportRequest, plan: PlanToExport) -> None:
+    """Whatever image and masks were given are those of the plan, though a format needs none.
+
+    DICOM, and structures for 3D Slicer, are checked where they are read.
+
+    Raises
+    ------
+    InputError
+        If they are not.
+    """
+    from planner.cli.plan_scene import plan_scene, planned_image
+
+    files = list(request.structures)
+    if request.image is None or request.dicom or (files and SLICER in request.formats):
+        return
+    if files:
+        plan_scene(console, plan.document, request.plan_file, request.image, files, request.reading)
+    else:
+        planned_image(console, plan.document, request.image)
 
 
 def written(

@@ -48,19 +48,14 @@ def plan_scene(
     typer.BadParameter
         If masks are given without their image.
     """
-    from planner.geometry.digest import mask_sha256, volume_sha256
-    from planner.io import load_volume
+    from planner.geometry.digest import mask_sha256
     from planner.verify import structures_as_planned
 
     if image is None:
         if files:
             raise typer.BadParameter("masks need the image they lie on", param_hint="--image")
         return None
-    with console.stage("reading the image"):
-        volume = load_volume(image, series=series_of(plan, image))
-    _require_same_place(plan, volume, image)
-    if volume_sha256(volume) != plan.image.sha256:
-        raise _another("the image is not the one that the plan was made on", str(image))
+    volume = planned_image(console, plan, image)
     reading = reading or MaskReading()
     request = VerifyRequest(
         plan_file=plan_file,
@@ -84,6 +79,27 @@ def plan_scene(
                 "--structures",
             )
     return PlanScene(volume=volume, structures=structures)
+
+
+def planned_image(console: Console, plan: PlanDocument, image: Path) -> Volume:
+    """The image of a plan, read again: its frame, study, series and content are the plan's.
+
+    Raises
+    ------
+    MixedFrameError
+        If it has another frame of reference than the plan.
+    InputError
+        If it is not the one that the plan was made on.
+    """
+    from planner.geometry.digest import volume_sha256
+    from planner.io import load_volume
+
+    with console.stage("reading the image"):
+        volume = load_volume(image, series=series_of(plan, image))
+    _require_same_place(plan, volume, image)
+    if volume_sha256(volume) != plan.image.sha256:
+        raise _another("the image is not the one that the plan was made on", str(image))
+    return volume
 
 
 def body_of(console: Console, plan: PlanDocument, scene: PlanScene) -> Mask | None:

@@ -101,7 +101,7 @@ def run_report(
     from planner.cli.plan_scene import plan_scene
     from planner.io import load_plan
     from planner.io.atomic import write_bytes_atomic
-    from planner.report.html_pdf import find_browser, print_pdf
+    from planner.report.html_pdf import find_browser
     from planner.report.html_plan import procedure_of
     from planner.report.html_report import report_html
 
@@ -116,13 +116,9 @@ def run_report(
     if scene is not None:
         pictures = [*pictures, *_drawn(console, plan, protocol, scene, pictures)]
     html = report_html(plan, pictures, plan_sha256=_sha256(plan_file), protocol=protocol)
-    if browser is not None:
-        _remove(target.with_suffix(".pdf"))  # should printing fail, none of another plan stays
     written = [write_bytes_atomic(target, html.encode("utf-8"))]
     if browser is not None:
-        with console.stage("printing"):
-            content = print_pdf(html, browser)
-        written.append(write_bytes_atomic(target.with_suffix(".pdf"), content))
+        written.append(_printed(console, html, browser, target))
     console.result(f"VERDICT: {plan.worst_verdict.upper()}")
     console.result(f"Written: {', '.join(str(path) for path in written)}")
     return ExitCode.OK
@@ -178,15 +174,24 @@ def _drawn(
         return path_pictures(result, top=PATHS_WITH_PICTURES, without=have)
 
 
-def _remove(path: Path) -> None:
+def _printed(console: Console, html: str, browser: str, page: Path) -> Path:
+    """The PDF beside the page; where it cannot be made, one of an earlier report is told old."""
+    from planner.io.atomic import write_bytes_atomic
+    from planner.report.html_pdf import print_pdf
+
+    file = page.with_suffix(".pdf")
     try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
+        with console.stage("printing"):
+            content = print_pdf(html, browser)
+        return write_bytes_atomic(file, content)
+    except OutputError as error:
+        old = f" {file} is OF AN EARLIER REPORT, not of this one." if file.is_file() else ""
         raise OutputError(
-            "the PDF of an earlier report cannot be replaced",
-            seen=error.strerror or type(error).__name__,
-            where=str(path),
-            fix="Give another --out.",
+            error.what,
+            seen=error.seen,
+            needed=error.needed,
+            where=error.where,
+            fix=f"{page} was written. {error.fix or ''}{old}",
         ) from error
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.errors import DegenerateGeometryError
+from planner.exports.plan_to_export import MOST_MM
 from planner.geometry.frames import FloatArray
 
 MIN_LENGTH_MM = 0.1
@@ -114,7 +115,25 @@ def _point(values: ArrayLike) -> FloatArray:
         raise DegenerateGeometryError(
             "an end of a needle is three finite numbers in mm", seen=point.tolist()
         )
+    for value in point:
+        require_in_reach(float(value), "coordinate of an end of the needle")
     return point
+
+
+def require_in_reach(value_mm: float, what: str) -> None:
+    """Raise where a number is beyond any patient: squares of larger ones overflow.
+
+    Raises
+    ------
+    DegenerateGeometryError
+    """
+    is_in_reach = abs(value_mm) <= MOST_MM
+    if not is_in_reach:
+        raise DegenerateGeometryError(
+            f"the {what} is beyond any patient",
+            seen=f"{value_mm:g} mm",
+            needed=f"at most {MOST_MM:g} mm",
+        )
 
 
 def _direction(entry: FloatArray, tip: FloatArray, which: str) -> tuple[FloatArray, float]:

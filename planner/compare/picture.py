@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from planner.compare.needle import ActualNeedle, Comparison
-from planner.compare.texts import error_rows, tolerance_text
+from planner.compare.texts import error_rows, name_text, needed_texts, tolerance_text
 from planner.geometry.frames import FloatArray, orientation_letters
 from planner.model import PlanResult, Trajectory, Verdict
 from planner.report.header import draw_header, procedure_title
@@ -31,7 +31,8 @@ ACTUAL_COLOUR, PLANNED_COLOUR = "#ff6a00", "#0b5fa5"
 _TOP = ((30, 610, 755, 600), (815, 610, 755, 600))
 _AIM = (110, 90, 400, 400)
 _TEXT = (600, 40, 960, 490)
-_ROWS = 11
+_ROWS = 10
+_LINE = 92
 _IN_PLANE_MM = 0.5
 
 
@@ -186,13 +187,17 @@ def _draw_text(axes: Any, comparison: Comparison) -> None:
         told = f"LONGER than the needle of the plan, {comparison.needle_length_mm:g} mm"
         lines.append((told, VERDICT_COLOUR[Verdict.FAIL], "bold"))
     lines += [("", "black", "normal")]
-    head = f"{'clearance mm to':<30}{'as it lies':>11}{'needed':>8}{'planned':>9}"
+    if comparison.unknowns:
+        told = f"NOT KNOWN to the plan: {drawable('; '.join(comparison.unknowns))}"
+        lines.append((shortened(told, _LINE), VERDICT_COLOUR[Verdict.UNKNOWN], "bold"))
+    head = f"{'clearance mm to':<34}{'as it lies':>11}{'needed':>13}{'planned':>9}"
     lines.append((head, "black", "bold"))
     shown = comparison.clearances[:_ROWS]
     for item in shown:
+        measured, needed = needed_texts(item)
         row = (
-            f"{shortened(drawable(item.structure), 29):<30}{number(item.clearance_mm, 2):>11}"
-            f"{number(item.required_mm, 2):>8}{number(item.planned_mm, 2):>9}"
+            f"{drawable(name_text(item, 33)):<34}{measured:>11}"
+            f"{needed:>13}{number(item.planned_mm, 2):>9}"
             f"  {item.verdict.upper()}"
         )
         lines.append((row, VERDICT_COLOUR[item.verdict], "normal"))

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from planner.compare.mix_ups import mix_up_text
 from planner.compare.needle import ActualClearance, Comparison
 from planner.geometry.frames import orientation_letters, unit
 from planner.io.plan_document import RESEARCH_USE, PlanDocument
@@ -14,7 +15,7 @@ from planner.report.wording import compared, number, point_text
 
 SCHEMA = "needle-comparison/1"
 _WIDTH = 100
-_NAME_WIDTH = 30
+_NAME_WIDTH = 46
 _OFF_AXIS_WORDS_MM = 0.05
 
 
@@ -82,6 +83,10 @@ def comparison_text(plan: PlanDocument, comparison: Comparison) -> str:
         f"entry LPS {point_text(actual.entry_lps_mm)}, tip LPS {point_text(actual.tip_lps_mm)}; "
         f"{plain(actual.words)}."
     )
+    ends = (actual.entry_lps_mm.tolist(), actual.tip_lps_mm.tolist())
+    mixed_up = mix_up_text(comparison.planned, ends)
+    if mixed_up is not None:
+        lines += _wrapped(mixed_up)
     if comparison.prolonged_mm > 0:
         lines += _wrapped(prolonged_text(comparison))
     if comparison.is_longer:
@@ -93,21 +98,44 @@ def comparison_text(plan: PlanDocument, comparison: Comparison) -> str:
     lines += _table(comparison.clearances)
     notes = dict.fromkeys(c.note for c in comparison.clearances if c.note)
     lines += [line for note in notes for line in _wrapped(f"Never PASS: {note}.")]
+    if comparison.unknowns:
+        lines += ["", "NOT KNOWN to the plan, and not settled by where the needle lies:"]
+        for text in comparison.unknowns:
+            lines += textwrap.wrap(
+                plain(text),
+                _WIDTH,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_on_hyphens=False,
+            )
     return "\n".join(lines) + "\n"
 
 
 def _table(clearances: Sequence[ActualClearance]) -> list[str]:
     if not clearances:
         return ["No structure was kept clear of in this plan: no clearance can be told."]
-    head = f"{'clearance mm to':<{_NAME_WIDTH + 2}}{'as it lies':>12}{'needed':>9}{'planned':>9}"
+    head = f"{'clearance mm to':<{_NAME_WIDTH + 2}}{'as it lies':>12}{'needed':>13}{'planned':>9}"
     lines = [f"{head}  verdict"]
     for item in clearances:
-        measured, required = compared(item.clearance_mm, item.required_mm)
+        measured, needed = needed_texts(item)
         lines.append(
-            f"{shortened(plain(item.structure), _NAME_WIDTH):<{_NAME_WIDTH + 2}}"
-            f"{measured:>12}{required:>9}{number(item.planned_mm, 2):>9}  {item.verdict.upper()}"
+            f"{name_text(item, _NAME_WIDTH):<{_NAME_WIDTH + 2}}{measured:>12}{needed:>13}"
+            f"{number(item.planned_mm, 2):>9}  {item.verdict.upper()}"
         )
     return lines
+
+
+def name_text(item: ActualClearance, width: int) -> str:
+    """The structure and the part of the needle; a long name gives way to the part."""
+    part = f" ({item.part})" if item.part else ""
+    return shortened(plain(item.structure), width - len(part)) + part
+
+
+def needed_texts(item: ActualClearance) -> tuple[str, str]:
+    """The clearance, and what is needed; of a soft margin that less is a caution."""
+    is_soft = item.soft_mm is not None and item.soft_mm > item.required_mm
+    measured, needed = compared(item.clearance_mm, item.wanted_mm)
+    return measured, f"{needed} (soft)" if is_soft else needed
 
 
 def comparison_json(plan: PlanDocument, comparison: Comparison) -> dict[str, Any]:
@@ -152,7 +180,9 @@ def comparison_json(plan: PlanDocument, comparison: Comparison) -> dict[str, Any
             {
                 "structure": c.structure,
                 "clearance_mm": c.clearance_mm,
+                "part": c.part,
                 "required_mm": c.required_mm,
+                "soft_mm": c.soft_mm,
                 "planned_mm": c.planned_mm,
                 "verdict": str(c.verdict),
                 "where_lps_mm": None if c.where_lps_mm is None else list(c.where_lps_mm),
@@ -160,6 +190,7 @@ def comparison_json(plan: PlanDocument, comparison: Comparison) -> dict[str, Any
             }
             for c in comparison.clearances
         ],
+        "unknowns": list(comparison.unknowns),
     }
 
 

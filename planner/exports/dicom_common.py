@@ -7,8 +7,8 @@ writes them.
 
 from __future__ import annotations
 
-import re
 import struct
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +36,12 @@ UNVERIFIED = "UNVERIFIED"
 
 CODING_SCHEME = "99NPLAN"
 MAX_LO, MAX_SH, MAX_ST = 64, 16, 1024
-"""Characters in a Long String, a Short String, a Short Text."""
+"""Bytes of UTF-8 in a Long String, a Short String, a Short Text.
+
+The standard counts characters; receivers and dciodvfy count bytes.
+"""
+_CUT = "..."
+_HEAD_SHARE = 0.6
 
 _REQUIRED_EMPTY = (
     "PatientName",
@@ -77,8 +82,6 @@ _COPIED = (
 _FAULTS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, struct.error)
 """What pydicom and highdicom raise for values they cannot encode."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesOf:
@@ -96,22 +99,27 @@ RTSTRUCT_SERIES = SeriesOf(number=9904, words="Needle plan contours")
 
 def series_description(plan: PlanToExport, kind: SeriesOf) -> str:
     """What a list of series shows: kind, research use, verdict; UNVERIFIED first where so."""
-    words = f"{kind.words}, research use, {plan.document.verdict} {plan.sha256[:8]}"
+    words = f"{kind.words}, research use, {plan.worst_verdict} {plan.sha256[:8]}"
     return long_string(f"{UNVERIFIED} {words}" if plan.is_unverified else words)
 
 
 def statement(plan: PlanToExport) -> str:
-    """Research use, approval, verdict and plan hash in one text."""
+    """Research use, approval, worst verdict of what is exported, and plan hash in one text."""
     state = f"{UNVERIFIED}. " if plan.is_unverified else ""
     return short_text(
-        f"{state}{RESEARCH_USE} Not approved. Plan verdict: {plan.document.verdict}. "
+        f"{state}{RESEARCH_USE} Not approved. Verdict: {plan.worst_verdict}. "
         f"Plan sha256 {plan.sha256}."
     )
 
 
 def long_string(text: str) -> str:
-    """A text as DICOM LO: one line, no backslash, at most 64 characters."""
+    """A text as DICOM LO: one line, no backslash, at most 64 bytes."""
     return _shortened(text, MAX_LO)
+
+
+def short_string(text: str) -> str:
+    """A text as DICOM SH: one line, no backslash, at most 16 bytes."""
+    return _shortened(text, MAX_SH)
 
 
 def short_text(text: str) -> str:
@@ -132,13 +140,23 @@ def unique_long_strings(texts: list[str]) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks, control characters and backslashes."""
-    return " ".join(_CONTROL.sub(" ", text.replace("\\", "/")).split())
+    """A text without line breaks, backslashes, control characters and changes of direction."""
+    kept = (c if unicodedata.category(c)[0] != "C" else " " for c in text.replace("\\", "/"))
+    return " ".join("".join(kept).split())
 
 
 def _shortened(text: str, most: int) -> str:
+    """At most so many bytes, cut in the middle: sides and levels stand at the end."""
     clean = one_line(text)
-    return clean if len(clean) <= most else clean[: most - 1].rstrip() + "…"
+    whole = clean.encode("utf-8")
+    if len(whole) <= most:
+        return clean
+    room = most - len(_CUT)
+    n_head = int(_HEAD_SHARE * room)
+    # a character that is cut through is left out
+    head = whole[:n_head].decode("utf-8", "ignore").rstrip()
+    tail = whole[len(whole) - (room - n_head) :].decode("utf-8", "ignore").lstrip()
+    return f"{head}{_CUT}{tail}"
 
 
 def new_uid() -> str:

@@ -13,10 +13,11 @@ from typing import Any
 
 from planner.exports.dicom_common import (
     RTSTRUCT_SERIES,
+    UNVERIFIED,
     decimal_strings,
-    long_string,
     new_object,
     series_description,
+    short_string,
     short_text,
     source_references,
     statement,
@@ -71,7 +72,7 @@ def _structure_set(plan: PlanToExport, source: SourceImages) -> Any:
     )
     now = datetime.now()
     dataset.OperatorsName = None
-    dataset.StructureSetLabel = "UNVERIFIED" if plan.is_unverified else "NEEDLE PLAN"
+    dataset.StructureSetLabel = UNVERIFIED if plan.is_unverified else "NEEDLE PLAN"
     dataset.StructureSetName = series_description(plan, RTSTRUCT_SERIES)
     dataset.StructureSetDescription = statement(plan)
     dataset.StructureSetDate, dataset.StructureSetTime = f"{now:%Y%m%d}", f"{now:%H%M%S}"
@@ -101,9 +102,11 @@ def _rois(plan: PlanToExport) -> list[_Roi]:
             _Roi(name=f"entry {name}", words=words, geometry="POINT", points_lps_mm=line[:1]),
         ]
     target = plan.document.target
+    state = f"{UNVERIFIED} " if plan.is_unverified else ""
+    name = f"target {target.name}" if target.name != "target" else "target"
     found.append(
         _Roi(
-            name=f"target {target.name}" if target.name != "target" else "target",
+            name=f"{state}{name}",
             words=statement(plan),
             geometry="POINT",
             points_lps_mm=(target.point_lps_mm,),
@@ -160,7 +163,7 @@ def _observation(number: int, name: str) -> Any:
     item = Dataset()
     item.ObservationNumber = number
     item.ReferencedROINumber = number
-    item.ROIObservationLabel = long_string(name)[:16].rstrip()
+    item.ROIObservationLabel = short_string(name)
     item.RTROIInterpretedType = None
     item.ROIInterpreter = None
     return item

@@ -16,7 +16,6 @@ import planner
 from planner.exports.dicom_common import (
     CODING_SCHEME,
     MANUFACTURER,
-    MAX_LO,
     MODEL,
     SERIAL_NUMBER,
     SR_SERIES,
@@ -224,14 +223,15 @@ def _texts(plan: PlanToExport, path: TrajectoryRecord) -> list[Any]:
             name=name, value=one_line(text), relationship_type=sr.RelationshipTypeValues.CONTAINS
         )
         for name, text in texts
-        if text.strip()
+        if one_line(text)
     ]
 
 
 def _full_names(path: TrajectoryRecord) -> str:
-    """Names that a code meaning of 64 characters had to cut."""
+    """Names that a code meaning of 64 bytes had to cut."""
     names = [record.structure for record in path.clearances]
-    return "; ".join(name for name in names if len(_REQUIRED_WORDS + name) > MAX_LO)
+    told = [(name, _REQUIRED_WORDS + name) for name in names]
+    return "; ".join(name for name, meaning in told if long_string(meaning) != one_line(meaning))
 
 
 def _millimetres(name: Any, value: float, coordinates: Any | None = None) -> Any:

@@ -42,7 +42,11 @@ EARLY_CLOSE_S = 0.1
 """How long to look, before our end, for a receiver that closes without having seen it."""
 
 PATIENCE_S = 24 * 3600.0
-"""How long a client may stay connected."""
+"""How long a client that has asked for something may stay connected."""
+IDLE_S = 15 * 60.0
+"""How long one may stay that never sent anything: it would keep others out."""
+KEEPALIVE_S = 30
+"""A silent client is asked so often whether it is still there; after three times it is lost."""
 
 _BROKEN = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 _GET = re.compile(r"GET_(TRAJ|POINT|TRANS(?:FORM)?|POLYDATA|STRING)$")
@@ -333,7 +337,11 @@ class _Client(socketserver.BaseRequestHandler):
         try:
             self._send(link, everything)
             self.server.note(f"sent the plan to {name}")
-            for header, _ in _received(link, _Deadline(PATIENCE_S)):
+            _keep_alive(link)
+            link.settimeout(IDLE_S)
+            has_spoken = link.recv(1, socket.MSG_PEEK) != b""
+            requests = _received(link, _Deadline(PATIENCE_S)) if has_spoken else ()
+            for header, _ in requests:
                 wanted = _GET.match(header.kind)
                 if wanted:
                     kind = "TRANSFORM" if wanted[1].startswith("TRANS") else wanted[1]
@@ -341,7 +349,7 @@ class _Client(socketserver.BaseRequestHandler):
         except InputError as error:
             self.server.note(f"closed {name}: {error.what}")
         except TimeoutError:
-            self.server.note(f"closed {name}: it does not read")
+            self.server.note(f"closed {name}: it neither reads nor asks")
         except OSError as error:
             self.server.note(f"lost {name}: {error.strerror or error}")
 
@@ -349,3 +357,16 @@ class _Client(socketserver.BaseRequestHandler):
     def _send(link: socket.socket, content: bytes) -> None:
         link.settimeout(TIMEOUT_S)
         link.sendall(content)
+
+
+def _keep_alive(link: socket.socket) -> None:
+    """A peer whose machine or cable is gone is noticed, where the system can do it."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_S),
+        ("TCP_KEEPINTVL", KEEPALIVE_S),
+        ("TCP_KEEPCNT", 3),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            link.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -25,6 +25,9 @@ SHORT_HASH = 12
 LENGTH_TOL_MM = 0.01
 """The plan's lengths are not rounded: a larger difference is a plan changed by hand."""
 
+MOST_MM = 10_000.0
+"""No point of a patient in a scanner is further from its origin."""
+
 _VERIFIED = (Verdict.PASS, Verdict.CAUTION)
 _WITHOUT_CHECK = "--even-if-unknown (even_if_unknown=True)"
 
@@ -52,6 +55,11 @@ class PlanToExport:
     paths: tuple[TrajectoryRecord, ...]
     is_unverified: bool
     left_out: tuple[TrajectoryRecord, ...] = ()
+
+    @property
+    def worst_verdict(self) -> Verdict:
+        """The worst of the plan's verdict and those of the chosen paths."""
+        return Verdict.worst([self.document.verdict, *(verdict_of(p) for p in self.paths)])
 
     def name_of(self, path: TrajectoryRecord) -> str:
         """``"path 1"``, or ``"UNVERIFIED path 1"``."""
@@ -126,7 +134,7 @@ def plan_to_export(
     document = load_plan(plan_file)
     if _sha256(Path(plan_file), name) != before:
         raise InputError("the plan file changed while it was read", where=name, fix="Try again.")
-    _check(document, name)
+    require_consistent(document, name)
     paths = _chosen(document, ranks, even_if_unknown, name)
     refused = [p for p in paths if not _is_verified(p)]
     is_unverified = bool(refused) or document.verdict not in _VERIFIED
@@ -193,11 +201,17 @@ def _sha256(path: Path, name: str) -> str:
         ) from error
 
 
-def _check(document: PlanDocument, name: str) -> None:
-    """Refuse a plan that contradicts itself where an export would carry the contradiction."""
+def require_consistent(document: PlanDocument, name: str) -> None:
+    """Refuse a plan that contradicts itself where an export would carry the contradiction.
+
+    Raises
+    ------
+    InputError
+    """
     ranks = [path.rank for path in document.trajectories]
     if len(set(ranks)) != len(ranks):
         raise InputError("two paths of the plan have one rank", seen=ranks, where=name)
+    _require_in_reach(document, name)
     for path in document.trajectories:
         found = _contradiction(document, path)
         if found is not None:
@@ -208,6 +222,23 @@ def _check(document: PlanDocument, name: str) -> None:
                 where=name,
                 fix="It was changed by hand or is damaged: plan again.",
             )
+
+
+def _require_in_reach(document: PlanDocument, name: str) -> None:
+    """Squares of numbers beyond any patient overflow: nothing could be compared with them."""
+    points = [document.target.point_lps_mm]
+    for path in document.trajectories:
+        points += [path.entry_lps_mm, path.tip_lps_mm, path.throw_end_lps_mm]
+    furthest_mm = max(abs(value) for point in points for value in point)
+    is_in_reach = furthest_mm <= MOST_MM
+    if not is_in_reach:
+        raise InputError(
+            "a point of the plan lies beyond any patient",
+            seen=f"{furthest_mm:g} mm",
+            needed=f"at most {MOST_MM:g} mm",
+            where=name,
+            fix="It was changed by hand or is damaged: plan again.",
+        )
 
 
 def _contradiction(document: PlanDocument, path: TrajectoryRecord) -> tuple[str, str] | None:

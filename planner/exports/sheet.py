@@ -12,6 +12,7 @@ from planner.io.atomic import write_text_atomic
 from planner.io.plan_document import RESEARCH_USE, Point, TrajectoryRecord
 from planner.model import PlanResult, StructureRole, Verdict
 from planner.report.html_plan import as_result, procedure_of
+from planner.report.html_style import page_rule
 from planner.report.mr_text import target_shift_text
 from planner.report.text import not_checked_texts, warning_texts
 
@@ -22,7 +23,6 @@ SHOWN = 6
 """Structures in the table of a path: those with the least room over what is required."""
 
 _STYLE = """
-@page { size: A4; margin: 12mm }
 body { font: 11pt/1.35 sans-serif; color: #000; max-width: 186mm; margin: 0 auto }
 section { break-inside: avoid; border-top: 2px solid #000; margin-top: 5mm }
 h1 { font-size: 15pt; margin: 3mm 0 1mm } h2 { font-size: 13pt; margin: 2mm 0 }
@@ -57,7 +57,7 @@ def sheet_html(plan: PlanToExport) -> str:
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>\n"
+        f"<title>{_text(title)}</title><style>{page_rule(plan.sha256)}{_STYLE}</style></head><body>\n"
         f"<h1>{_text(title)}</h1>\n"
         f'<p class="banner">{_text(RESEARCH_USE)}</p>\n{unverified}'
         f"<p>Needle {_text(document.needle.name)}, {document.needle.outer_diameter_mm:g} mm thick, "

@@ -33,6 +33,7 @@ SKIN_FILE = "skin_risk.vtp"
 PLAN_SHA256 = "PLAN_SHA256"
 """Name of the text in a model that says which plan.json it belongs to."""
 
+_STAND_IN = "name-of-segment-"
 _TUBE_SIDES = 24
 _RGB = {
     Verdict.PASS: (0, 158, 115),
@@ -139,7 +140,9 @@ def write_structures(plan: PlanToExport, structures: StructureSet, path: Path) -
 
     layers: list[NDArray[np.uint8]] = []
     segments: list[dict[str, Any]] = []
-    for number, (name, inside, colour) in enumerate(_parts(plan, structures), start=1):
+    parts = _parts(plan, structures)
+    names = [one_line(name) for name, _, _ in parts]
+    for number, (_, inside, colour) in enumerate(parts, start=1):
         at = next((n for n, taken in enumerate(layers) if not (taken[inside] > 0).any()), None)
         if at is None:
             layers.append(np.zeros(inside.shape, dtype=np.uint8))
@@ -153,7 +156,7 @@ def write_structures(plan: PlanToExport, structures: StructureSet, path: Path) -
                 "id": f"Segment_{number}",
                 "labelValue": value,
                 "layer": at,
-                "name": name,
+                "name": f"{_STAND_IN}{number}",
                 "color": list(colour),
             }
         )
@@ -170,7 +173,8 @@ def write_structures(plan: PlanToExport, structures: StructureSet, path: Path) -
         with tempfile.TemporaryDirectory(prefix="needle-planner-") as folder:
             file = Path(folder) / STRUCTURES_FILE
             slicerio.write_segmentation(str(file), content)
-            return write_bytes_atomic(path, _with_keys(file.read_bytes(), _belonging(plan)))
+            content_bytes = _with_names(file.read_bytes(), names)
+            return write_bytes_atomic(path, _with_keys(content_bytes, _belonging(plan)))
     except OSError as error:
         raise OutputError(
             "the segmentation cannot be written",
@@ -192,9 +196,24 @@ def _parts(
 
 
 def _belonging(plan: PlanToExport) -> dict[str, str]:
-    verdict = f"plan verdict {plan.document.verdict}"
+    verdict = f"verdict {plan.worst_verdict}"
     words = ["UNVERIFIED"] * plan.is_unverified + [verdict, *plan.place(), RESEARCH_USE]
     return {PLAN_SHA256: plan.sha256, "DESCRIPTION": one_line("; ".join(words))}
+
+
+def _with_names(nrrd: bytes, names: Sequence[str]) -> bytes:
+    """The file with names in UTF-8: the library that wrote it knows ASCII only."""
+    head, end, data = nrrd.partition(b"\n\n")
+    lines = []
+    for line in head.split(b"\n"):
+        key, is_pair, value = line.partition(b":=")
+        number = value.strip().decode("ascii").removeprefix(_STAND_IN)
+        if key.endswith(b"_Name") and is_pair and number.isdigit():
+            # a backslash would begin an escape of the format
+            name = names[int(number) - 1].replace("\\", "/")
+            line = key + is_pair + name.encode("utf-8")
+        lines.append(line)
+    return b"\n".join(lines) + end + data
 
 
 def _with_keys(nrrd: bytes, pairs: Mapping[str, str]) -> bytes:

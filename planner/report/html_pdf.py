@@ -22,7 +22,7 @@ IDLE_S = 8.0
 """A browser that uses no processor time for so long hangs."""
 
 POLL_S = 0.05
-_PDF_MAGIC = b"%PDF-"
+_PDF_BEGIN, _PDF_END = b"%PDF-", b"%%EOF"
 
 
 def find_browser() -> str:
@@ -74,8 +74,11 @@ def print_pdf(
             content = target.read_bytes() if target.is_file() else b""
     except OSError as error:
         raise _failed(browser, error.strerror or type(error).__name__) from error
-    if code != 0 or not content.startswith(_PDF_MAGIC):
-        raise _failed(browser, f"exit code {code}" + (f", {said}" if said else ""))
+    is_begun = content.startswith(_PDF_BEGIN)
+    is_whole = is_begun and content.rstrip().endswith(_PDF_END)
+    if code != 0 or not is_whole:
+        cut = f", {len(content)} bytes of a PDF without its end" if is_begun else ""
+        raise _failed(browser, f"exit code {code}{cut}" + (f", {said}" if said else ""))
     return content
 
 

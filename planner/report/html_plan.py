@@ -191,7 +191,8 @@ def procedure_of(plan: PlanDocument, given: str | None = None) -> Protocol | Non
 
     if given is not None:
         protocol = load_protocol(given)
-        if protocol.sha256 != plan.procedure.sha256:
+        found = procedure_as_planned(plan, protocol)
+        if found is None:
             raise ConfigError(
                 "this is not the procedure that the plan was made with",
                 seen=f"SHA-256 {protocol.sha256[:16]}...",
@@ -199,9 +200,20 @@ def procedure_of(plan: PlanDocument, given: str | None = None) -> Protocol | Non
                 where=given,
                 fix="Give the file as it was when the plan was made, or leave the option out.",
             )
+        return found
+    try:
+        return procedure_as_planned(plan, load_protocol(plan.procedure.id))
+    except ConfigError:
+        return None
+
+
+def procedure_as_planned(plan: PlanDocument, protocol: Protocol) -> Protocol | None:
+    """A procedure with the opt-ins of a plan; None where it is not the one of the plan."""
+    if protocol.sha256 == plan.procedure.sha256:
         return protocol
     try:
-        protocol = load_protocol(plan.procedure.id)
+        for name in plan.procedure.opt_ins:
+            protocol = protocol.with_opt_in(name)
     except ConfigError:
         return None
     return protocol if protocol.sha256 == plan.procedure.sha256 else None

@@ -38,6 +38,7 @@ from planner.report.reasons import reasons
 from planner.report.region import PAIR_COLUMNS, PAIRS_TITLE, pair_rows, region_rows
 from planner.report.style import BANNER
 from planner.report.text import (
+    approach_rows,
     explanation_texts,
     needle_text,
     not_checked_texts,
@@ -105,7 +106,7 @@ def report_html(
         body += _limits(result)
     body += input_sections(plan, result, protocol, plan_sha256)
     body += [_signature(), element("div", BANNER, cls="note")]
-    return page(f"Needle plan: {result.protocol.title}", style_sheet(), body)
+    return page(f"Needle plan: {result.protocol.title}", style_sheet(plan_sha256), body)
 
 
 def _title(plan: PlanDocument, result: PlanResult) -> list[str]:
@@ -175,6 +176,7 @@ def _asked(plan: PlanDocument, result: PlanResult) -> list[str]:
         ("Procedure", f"{result.protocol.title} ({result.protocol.id})"),
         ("Target", target_text(result)),
         *region_rows(result),
+        *approach_rows(result),
         ("Needle", needle_text(result)),
         ("Patient position", f"{plan.image.patient_position} as in the image"),
         ("Searched", tried),
@@ -190,12 +192,12 @@ def _best(result: PlanResult, known: dict[str, Picture]) -> list[str]:
         path_numbers(result, best),
         element("h3", "Clearances, least room first"),
         clearance_table(result, best),
+        *_limits(result),  # before the pictures: who stops at the first page has read them
         _pictures(best, known),
     ]
     still_open = open_texts(best)
     if still_open:
         parts += [element("h3", "Findings that are not pass"), bullets(still_open)]
-    parts += _limits(result)
     parts += mr_section(result, best)
     parts += planes_section(best)
     return parts

@@ -63,8 +63,12 @@ figcaption { color: var(--soft); font-size: 12.5px; }
 .limits div { break-inside: avoid; }
 @media screen and (max-width: 760px) { .columns, .pair { grid-template-columns: 1fr; }
   .tiles { grid-template-columns: 1fr 1fr; } }
+@media screen and (max-width: 1100px) { body { padding: 0 16px 24px; }
+  .banner { margin: 0 -16px 18px; padding: 7px 16px; }
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
+  .columns { grid-template-columns: 1fr; } td { overflow-wrap: anywhere; } }
+@media screen and (max-width: 860px) { table { display: block; overflow-x: auto; } }
 @media print {
-  @page { size: A4; margin: 12mm 12mm 14mm; }
   html { background: white; }
   body { max-width: none; padding: 0; font-size: 10.5px; }
   .banner { margin: 0 0 10px; padding: 4px 10px; font-size: 10px; }
@@ -83,9 +87,20 @@ figcaption { color: var(--soft); font-size: 12.5px; }
 """
 
 
-def style_sheet() -> str:
-    """The style sheet, with the colours that verdicts have in every picture."""
-    rules = [_BASE]
+_SHORT = 12
+"""Characters of the plan's hash on every page."""
+
+
+def style_sheet(plan_sha256: str) -> str:
+    """The style sheet: colours of verdicts as in every picture, and what is on every page.
+
+    Parameters
+    ----------
+    plan_sha256 : str
+        Of plan.json: its beginning stands on each printed page, with the page's number, so
+        that a page that lies alone says what it is and what it belongs to.
+    """
+    rules = [_BASE, page_rule(plan_sha256)]
     for verdict in Verdict:
         colour = VERDICT_COLOUR[verdict]
         rules.append(
@@ -93,3 +108,17 @@ def style_sheet() -> str:
             f".b-{verdict} {{ border-color: {colour}; }}"
         )
     return "\n".join(rules)
+
+
+def page_rule(plan_sha256: str) -> str:
+    """The CSS of a printed page: A4, research use, the plan's hash, and page n of m."""
+    known = "".join(c for c in plan_sha256[:_SHORT] if c.isalnum())  # into CSS: no quote
+    look = "font: bold 8.5px 'DejaVu Sans', Arial, sans-serif; color:"
+    return (
+        "@page { size: A4; margin: 12mm 12mm 15mm; "
+        f'@bottom-left {{ content: "RESEARCH USE ONLY, not a medical device"; {look} #b00020; '
+        "white-space: nowrap; } "
+        f'@bottom-center {{ content: "plan {known}"; {look} #1c2127; }} '
+        f'@bottom-right {{ content: "page " counter(page) " of " counter(pages); {look} #1c2127; }}'
+        " }"
+    )

@@ -21,11 +21,12 @@ from typing import Any
 
 import pytest
 
-from planner.exports.igtl_link import send_messages
+from planner.exports.igtl_link import Delivery, send_messages
 from planner.io.markups import read_target_point
 from planner.io.plan_file import plan_document
 from planner.io.plan_reading import load_plan
 from tests.cli.conftest import ROOT, Cli
+from tests.dicom_writer import write_series
 from tests.igtl_peer import read_all, receiver, reset, taken_apart
 from tests.plan_factory import make_result
 
@@ -140,6 +141,68 @@ def test_no_export_takes_the_place_of_a_plan_or_an_image(cli: Cli, plan_file: Pa
     assert plan_file.read_bytes() == content
     assert image.read_text() == "image"
     assert others(folder, plan_file) == ["1.dcm", "images", "mask.nrrd"]
+
+
+@pytest.mark.parametrize(
+    ("name", "out"),
+    [
+        ("csv", "target_region.seg.nrrd"),
+        ("sheet", "plan.mrk.json"),
+        ("markups", "needle.json"),
+        ("markups", "needle.csv"),
+        ("csv", "needle.html"),
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_file_is_called_what_it_is(
+    cli: Cli, plan_file: Path, name: str, out: str, is_there: bool
+) -> None:
+    file = plan_file.parent / out
+    if is_there:
+        file.write_text("mine")
+    ran = cli("export", plan_file, "--to", name, "--out", out)
+    assert ran.code == 2
+    assert "does not end in" in ran.stderr
+    assert file.is_file() is is_there
+    assert not is_there or file.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "content"),
+    [
+        ("markups", "target.mrk.json", '{"markups": [{"type": "Fiducial"}]}'),
+        ("csv", "table.csv", "a,b\n1,2\n"),
+        ("csv", "table.csv", '{"research_use": "Research use only."}'),
+        ("sheet", "page.html", "<html>mine</html>"),
+    ],
+)
+def test_a_file_of_somebody_else_stays(
+    cli: Cli, plan_file: Path, name: str, out: str, content: str
+) -> None:
+    file = plan_file.parent / out
+    file.write_text(content)
+    ran = cli("export", plan_file, "--to", name, "--out", out)
+    assert ran.code == 3
+    assert "no " + name + " that this program wrote" in ran.errors[0]
+    assert file.read_text() == content
+    file.unlink()
+    for _ in range(2):  # and an export of its own is replaced
+        assert cli("export", plan_file, "--to", name, "--out", out).code == 0
+
+
+@pytest.mark.parametrize("name", ["csv", "sheet", "markups", "slicer", "igtl://127.0.0.1:9"])
+def test_an_image_that_is_given_is_looked_at(
+    cli: Cli, plan_file: Path, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    """The plan is of another series: that the format needs no image is no excuse."""
+    other = tmp_path_factory.mktemp("other")
+    volume = make_result("axial").volume
+    write_series(other / "series", volume.grid, volume.values)
+    for image in ("series", "nothing"):
+        ran = cli("export", plan_file, "--to", name, "--image", other / image, "--out", "out/")
+        assert ran.code == 3
+    assert "Traceback" not in ran.stderr
+    assert others(plan_file.parent, plan_file) == []
 
 
 @pytest.mark.parametrize(
@@ -271,6 +334,46 @@ def test_a_closed_port(cli: Cli, plan_file: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_was_done_before_an_error_is_told(cli: Cli, plan_file: Path, as_json: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"igtl://127.0.0.1:{server.getsockname()[1]}"
+    with receiver(read_all) as port:
+        opened = f"igtl://127.0.0.1:{port}"
+        ran = cli("export", plan_file, "--to", "csv", "--to", opened, "--to", closed,
+                  *(["--json"] if as_json else []))  # fmt: skip
+    assert ran.code == 3
+    assert "cannot be reached" in ran.errors[0]
+    file = str(plan_file.parent / "needle_plan.csv")
+    if as_json:
+        told = json.loads(ran.stdout)
+        assert told["written"] == [file] and told["not_sent"] == [closed]
+        assert [sent["to"] for sent in told["sent"]] == [opened]
+        assert "cannot be reached" in told["error"]
+    else:
+        for said in (ran.stdout, ran.stderr):
+            assert file in said and f"Sent to {opened}" in said and f"Not sent to {closed}" in said
+
+
+def test_all_consoles_together_are_given_ten_seconds(
+    cli: Cli, plan_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second has what the first left."""
+    given = []
+
+    def send(messages: object, host: str, port: int, *, timeout_s: float) -> Delivery:
+        given.append(timeout_s)
+        now[0] += 5.0
+        return Delivery(n_messages=1, n_bytes=1, acknowledged_by="status")
+
+    now = [100.0]
+    monkeypatch.setattr("planner.exports.igtl_link.send_messages", send)
+    monkeypatch.setattr("planner.cli.export.time.monotonic", lambda: now[0])
+    addresses = [a for port in (9, 10, 11) for a in ("--to", f"igtl://127.0.0.1:{port}")]
+    assert cli("export", plan_file, *addresses).code == 0
+    assert given[0] <= 8.0 and given[1] == pytest.approx(given[0] - 5.0) and given[2] <= 0.2
+
+
 def test_a_console_that_breaks_the_connection(cli: Cli, plan_file: Path) -> None:
     with receiver(reset, reset, reset) as port:
         ran = cli("export", plan_file, "--to", f"igtl://127.0.0.1:{port}")
@@ -293,7 +396,7 @@ def test_a_console_that_hangs_is_given_ten_seconds(cli: Cli, plan_file: Path) ->
 def test_interrupted_while_sending_says_that_a_part_may_be_there(
     cli: Cli, plan_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("planner.exports.igtl_link.send_messages", interrupted)

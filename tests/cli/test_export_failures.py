@@ -19,7 +19,8 @@ from tests.dicom_plan import DicomPlan, dicom_plan
 
 DICOM = ("dicom-sr", "dicom-seg", "dicom-images", "rtstruct")
 COMMANDS = (*FILE_NAMES, "report", "compare")
-OLD = "of an earlier plan"
+OLD = "-" * 128 + "DICM, of an earlier plan. Research use only"
+"""A table and a DICOM object alike, as far as it is asked whether this program wrote it."""
 
 
 @pytest.fixture(scope="module")

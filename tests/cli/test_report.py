@@ -128,16 +128,29 @@ def test_without_chromium_pdf_is_a_clear_error(folder: Path) -> None:
     assert not (folder / "p.html").exists()
 
 
-def test_a_chromium_that_prints_nothing_is_a_clear_error(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("printed", [b"", b"%PDF-1.4 and then the disk was full"])
+def test_a_chromium_that_prints_no_whole_pdf_is_a_clear_error(
+    folder: Path, tmp_path: Path, printed: bytes
+) -> None:
+    """The PDF of an earlier report stays, and is called that."""
     fake = tmp_path / "chromium"
-    fake.write_text("#!/bin/sh\necho broken >&2\nexit 0\n")
+    (tmp_path / "printed").write_bytes(printed)
+    fake.write_text(
+        "#!/bin/sh\nfor word; do case $word in --print-to-pdf=*)\n"
+        f"cp {tmp_path / 'printed'} ${{word#--print-to-pdf=}};; esac; done\n"
+        "echo broken >&2\nexit 0\n"
+    )
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
-    (folder / "q.pdf").write_bytes(b"%PDF of another plan")
+    old = b"%PDF-1.4 of an earlier report %%EOF"
+    (folder / "q.pdf").write_bytes(old)
     ran = call_cli(folder, "report", "out/plan.json", "--out", "q.html", "--pdf",
                   env={"NEEDLE_PLANNER_CHROMIUM": str(fake)})  # fmt: skip
     assert ran.code == 3
     assert "PDF could not be printed" in ran.errors[0]
-    assert not (folder / "q.pdf").exists()
+    assert "q.pdf is OF AN EARLIER REPORT" in ran.errors[0]
+    assert (folder / "q.pdf").read_bytes() == old
+    assert (folder / "q.html").is_file()
+    assert not list(folder.glob(".*.tmp"))
 
 
 def test_a_summary_better_than_its_path_is_not_shown(folder: Path, tmp_path: Path) -> None:
@@ -243,6 +256,8 @@ def test_without_masks_nothing_is_passed(folder: Path, path: dict[str, object]) 
         ([], 2, "L,P,S"),
         (["--actual", "no.mrk.json"], 3, "error"),
         (["--actual", "1,2,3", "1,2,3"], 3, "no length"),
+        (["--actual", "1,2,1e308", "4,5,6"], 3, "beyond any patient"),
+        (["--actual", "1,2,3", "4,-1e308,6"], 3, "beyond any patient"),
         (["--actual", "1,2,3", "4,5,6", "--path", "77"], 3, "no such path"),
         (["--actual", "1,2,3", "4,5,6", "--structures", "x.nrrd"], 2, "need the image"),
     ],
@@ -254,6 +269,26 @@ def test_what_is_no_needle_is_refused(
     assert ran.code == code, ran.stderr
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_line_far_from_any_patient_is_refused(folder: Path, tmp_path: Path) -> None:
+    ends = [{"id": "1", "label": "L", "position": [v, 2, 3], "positionStatus": "defined"}
+            for v in (1e308, -1e308)]  # fmt: skip
+    markup = {"type": "Line", "coordinateSystem": "LPS", "controlPoints": ends}
+    (tmp_path / "far.mrk.json").write_text(json.dumps({"markups": [markup]}))
+    plan = folder / "out" / "plan.json"
+    ran = call_cli(tmp_path, "compare", plan, "--actual", "far.mrk.json")
+    assert ran.code == 3
+    assert "beyond any patient" in ran.errors[0] and len(ran.errors) == 1
+
+
+def test_a_plan_that_contradicts_itself_is_not_compared_with(folder: Path, tmp_path: Path) -> None:
+    plan = json.loads((folder / "out" / "plan.json").read_text(encoding="utf-8"))
+    plan["trajectories"][0]["entry_lps_mm"][2] += 5.0
+    (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    ran = call_cli(tmp_path, "compare", "plan.json", "--actual", "1,2,3", "4,5,6")
+    assert ran.code == 3
+    assert "is not as long as the plan says" in ran.stderr
 
 
 def test_help_of_both_is_short_of_heavy_imports() -> None:

@@ -22,7 +22,9 @@ from planner.exports.plan_to_export import PlanToExport, plan_to_export
 from planner.geometry import Volume
 from planner.model import PlanResult
 from tests.dcm2niix import converted, position_off_mm, same_voxels
+from tests.dicom_plan import dicom_plan, turned
 from tests.plan_factory import make_result
+from tests.trunk import trunk
 
 GOLDEN_TOL_MM = 0.01
 
@@ -54,6 +56,24 @@ def test_dciodvfy_finds_no_error(exported, name):
     files = exported[name]
     for file in (files[0], files[len(files) // 2]):
         assert dciodvfy_errors(file) == []
+
+
+@pytest.fixture(scope="module")
+def named_abroad(tmp_path_factory):
+    """Long names of many bytes, and one that turns the text around."""
+    names = {"nerve": "神経根" * 25, "aorta": "große Körperschlagader " * 4 + "\u202elinks"}
+    volume, structures = turned(*trunk(), "HFP")
+    renamed = tuple(replace(s, name=names.get(s.name, s.name)) for s in structures.structures)
+    scene = (volume, replace(structures, structures=renamed))
+    return dicom_plan(tmp_path_factory.mktemp("names"), scene=scene)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_dciodvfy_finds_no_error_in_names_of_any_language(named_abroad, tmp_path, name):
+    plan, source = named_abroad.opened()
+    files = FORMATS[name](plan, source, tmp_path / "out")
+    assert dciodvfy_errors(files[0]) == []
+    assert "\u202e" not in str(pydicom.dcmread(files[0], stop_before_pixels=True))
 
 
 def test_dsrdump_reads_the_report_without_a_fault(exported):

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
 from planner.compare import ActualNeedle, compare_needle, oriented, placement_errors
-from planner.compare.needle import COVER_NOTE, METAL_NOTE, NO_MASKS, TURNED_NOTE
+from planner.compare.doubts import METAL_NOTE, TURNED_NOTE
+from planner.compare.needle import COVER_NOTE, MARGINS_NOTE, NO_MASKS
 from planner.compare.texts import comparison_json, comparison_text
 from planner.errors import DegenerateGeometryError, InputError
+from planner.geometry.clearance import MaskIndex
 from planner.geometry.digest import mask_sha256
-from planner.io.plan_document import RegionRecord
+from planner.io.plan_document import FindingRecord, RegionRecord
 from planner.io.plan_file import plan_document
-from planner.model import Verdict
+from planner.model import Evidenced, MarginRule, TerminalRule, Verdict
 from tests.mr_scene import with_mr
 from tests.plan_factory import make_result
 
@@ -92,10 +95,13 @@ def test_a_needle_without_length_is_refused():
 
 @pytest.fixture(scope="module")
 def planned():
-    """Without the required class that the phantom lacks on purpose."""
+    """Drawn on CT, where metal is where it is; without the class that the phantom lacks."""
     result = make_result("oblique")
-    plan = plan_document(result)
-    return result, plan
+    return result, on_ct(plan_document(result))
+
+
+def on_ct(plan):
+    return plan.model_copy(update={"image": plan.image.model_copy(update={"modality": "CT"})})
 
 
 def compared(planned, actual, **changes):
@@ -106,6 +112,7 @@ def compared(planned, actual, **changes):
         structures=changes.pop("structures", result.structures),
         image_grid=result.volume.grid,
         body=changes.pop("body", result.body),
+        protocol=changes.pop("protocol", result.protocol),
         **changes,
     )
 
@@ -192,6 +199,7 @@ def test_a_required_class_that_is_missing_stays_unknown():
         structures=result.structures,
         image_grid=result.volume.grid,
         body=result.body,
+        protocol=result.protocol,
     )
     assert found.verdict is Verdict.UNKNOWN
     assert [c.structure for c in found.clearances if c.clearance_mm is None] == ["bowel"]
@@ -221,6 +229,7 @@ def test_a_mask_of_a_smaller_grid_is_never_passed_beyond_it(planned):
         structures=structures,
         image_grid=result.volume.grid,
         body=result.body,
+        protocol=result.protocol,
     )
     verdicts = {c.structure: c.verdict for c in found.clearances}
     assert verdicts.pop(name) is Verdict.UNKNOWN
@@ -234,6 +243,174 @@ def test_beside_metal_masks_as_drawn_are_never_passed(planned):
     found = compared(planned, planned_needle(plan), plan=plan)
     assert {c.verdict for c in found.clearances} <= {Verdict.UNKNOWN, Verdict.FAIL}
     assert any(METAL_NOTE in c.note for c in found.clearances)
+
+
+def test_beside_metal_of_an_unknown_field_nothing_is_passed(planned):
+    """No field was given at all: the shift is unknown, not zero. CT draws metal where it is."""
+    _, plan = planned
+    on_mr = plan.model_copy(update={"image": plan.image.model_copy(update={"modality": "MR"})})
+    assert on_mr.mr is None and not on_mr.implants
+    found = compared(planned, planned_needle(plan), plan=on_mr)
+    assert {c.verdict for c in found.clearances} <= {Verdict.UNKNOWN, Verdict.FAIL}
+    assert all(METAL_NOTE in c.note for c in found.clearances)
+    assert compared(planned, planned_needle(plan)).verdict in (Verdict.PASS, Verdict.CAUTION)
+    without = tuple(s for s in on_mr.structures if s.name != "pedicle_screw_right")
+    bare = on_mr.model_copy(update={"structures": without})
+    assert compared(planned, planned_needle(plan), plan=bare).verdict is not Verdict.UNKNOWN
+
+
+def with_findings(plan, *findings, **of_path):
+    path = plan.trajectories[0]
+    changed = path.model_copy(update={"findings": (*path.findings, *findings), **of_path})
+    return plan.model_copy(update={"trajectories": (changed, *plan.trajectories[1:])})
+
+
+def finding(constraint, verdict="unknown", **values):
+    given = {"structure": None, "measured": None, "required": None, "where_lps_mm": None}
+    return FindingRecord(
+        **{"constraint": constraint, "unit": "", "verdict": Verdict(verdict), **given, **values}
+    )
+
+
+@pytest.mark.parametrize("constraint", ["mr_unknown", "skin_unsure", "something_new"])
+def test_what_the_plan_did_not_know_stays_unknown(planned, constraint):
+    _, plan = planned
+    doubtful = with_findings(plan, finding(constraint, note="nobody knows"))
+    found = compared(planned, planned_needle(plan), plan=doubtful)
+    assert found.verdict is Verdict.UNKNOWN
+    told = comparison_text(doubtful, found)
+    assert "NEEDLE AS IT LIES: UNKNOWN" in told
+    assert f"{constraint.replace('_', ' ')}: nobody knows" in told
+    assert len(comparison_json(doubtful, found)["unknowns"]) == 1
+
+
+def test_what_is_measured_anew_is_not_carried(planned):
+    """Coverage is of the planned path; a caution is no doubt."""
+    _, plan = planned
+    other = with_findings(plan, finding("coverage"), finding("direction", "caution"))
+    assert compared(planned, planned_needle(plan), plan=other).unknowns == ()
+
+
+def test_a_path_that_is_unknown_without_a_finding_stays_unknown(planned):
+    _, plan = planned
+    for changed in (
+        with_findings(plan, verdict=Verdict.UNKNOWN),
+        plan.model_copy(update={"verdict": Verdict.UNKNOWN}),
+    ):
+        found = compared(planned, planned_needle(plan), plan=changed)
+        assert found.verdict is Verdict.UNKNOWN and found.unknowns
+
+
+NERVE = "nerve_root_L4_left"
+
+
+def beside_nerve(result, plan, room_mm, *, at_mm=0.0):
+    """The planned needle moved so that the nerve is ``room_mm`` from its outside."""
+    nerve = MaskIndex(result.structures[NERVE].mask)
+    path = plan.trajectories[0]
+    entry, tip = np.array(path.entry_lps_mm), np.array(path.tip_lps_mm)
+    towards = np.array([-1.0, 0.0, 0.0])
+
+    def gap_mm(by):
+        ends = entry + by * towards, tip + by * towards
+        found = nerve.closest_approach(*(end[None] for end in ends))
+        return float(found.distance_mm[0]) - plan.needle.outer_diameter_mm / 2
+
+    by = brentq(lambda by: gap_mm(by) - room_mm, -20.0, 20.0)
+    return needle(entry + by * towards, tip + by * towards)
+
+
+def row(found, name, *, is_shaft=False):
+    return next(c for c in found.clearances if c.structure == name and bool(c.part) is is_shaft)
+
+
+def test_under_a_soft_margin_is_a_caution(planned):
+    """The record holds the floor; the procedure wants 5 mm softly."""
+    result, plan = planned
+    soft = MarginRule(
+        structure_class="nerve", margin=Evidenced(value=5.0, evidence="E"), required=True,
+        hard=False,
+    )  # fmt: skip
+    protocol = replace(result.protocol, margins=(soft, result.protocol.margins[1]))
+    records = tuple(
+        s.model_copy(update={"margin_mm": 0.01}) if s.structure_class == "nerve" else s
+        for s in plan.structures
+    )
+    plan = plan.model_copy(update={"structures": records})
+    for room_mm, verdict in ((3.0, Verdict.CAUTION), (4.9, Verdict.CAUTION), (6.0, Verdict.PASS)):
+        actual = beside_nerve(result, plan, room_mm)
+        found = compared(planned, actual, plan=plan, protocol=protocol)
+        assert row(found, NERVE).verdict is verdict
+        assert row(found, NERVE).soft_mm == 5.0
+        assert "5.00 (soft)" in comparison_text(plan, found)
+    assert row(compared(planned, planned_needle(plan), plan=plan, protocol=None), NERVE
+               ).verdict is Verdict.UNKNOWN  # fmt: skip
+
+
+def test_a_procedure_that_is_not_known_passes_nothing_but_margins_of_the_user(planned):
+    result, plan = planned
+    other = replace(result.protocol, sha256="ef" * 32)
+    for protocol in (None, other):
+        found = compared(planned, planned_needle(plan), protocol=protocol)
+        assert {c.verdict for c in found.clearances} <= {Verdict.UNKNOWN, Verdict.FAIL}
+        assert all(MARGINS_NOTE in c.note for c in found.clearances)
+    own = tuple(
+        s.model_copy(update={"own_margin_mm": s.margin_mm}) if s.role.is_obstacle else s
+        for s in plan.structures
+    )
+    asked = plan.model_copy(update={"structures": own})
+    found = compared(planned, planned_needle(plan), plan=asked, protocol=None)
+    assert found.verdict in (Verdict.PASS, Verdict.CAUTION)
+
+
+def test_all_but_the_last_stretch_keeps_the_usual_margin(planned):
+    """1 mm is enough at the tip; the shaft 30 mm behind it needs 3 mm and has less."""
+    result, plan = planned
+    tip_rule = MarginRule(structure_class="nerve", margin=Evidenced(value=1.0, evidence="E"))
+    protocol = replace(
+        result.protocol,
+        terminal=TerminalRule(length=Evidenced(value=10.0, evidence="E"), margins=(tip_rule,)),
+    )
+    records = tuple(
+        s.model_copy(update={"margin_mm": 1.0}) if s.structure_class == "nerve" else s
+        for s in plan.structures
+    )
+    plan = plan.model_copy(update={"structures": records})
+    actual = beside_nerve(result, plan, 1.6)
+    found = compared(planned, actual, plan=plan, protocol=protocol)
+    whole, shaft = row(found, NERVE), row(found, NERVE, is_shaft=True)
+    assert whole.required_mm == 1.0 and whole.verdict in (Verdict.PASS, Verdict.CAUTION)
+    assert shaft.required_mm == 3.0 and shaft.clearance_mm >= whole.clearance_mm
+    # ending where it is nearest, the last 10 mm alone are near: the shaft has more room
+    ending = needle(actual.entry_lps_mm, whole.where_lps_mm)
+    ended = compared(planned, ending, plan=plan, protocol=protocol)
+    short = row(ended, NERVE, is_shaft=True)
+    back = ending.entry_lps_mm - ending.tip_lps_mm
+    end = ending.tip_lps_mm + 10.0 * back / np.linalg.norm(back)
+    gap = MaskIndex(result.structures[NERVE].mask).closest_approach(
+        ended.shaft_lps_mm[None], end[None]
+    )
+    exact_mm = float(gap.distance_mm[0]) - plan.needle.outer_diameter_mm / 2
+    assert exact_mm - 0.0101 <= short.clearance_mm <= exact_mm
+    assert short.clearance_mm > row(ended, NERVE).clearance_mm + 0.1
+    along = (actual.tip_lps_mm - actual.entry_lps_mm) / np.linalg.norm(
+        actual.tip_lps_mm - actual.entry_lps_mm
+    )
+    deeper = needle(actual.entry_lps_mm, actual.tip_lps_mm + 15 * along)
+    found = compared(planned, deeper, plan=plan, protocol=protocol)
+    assert row(found, NERVE, is_shaft=True).verdict is Verdict.FAIL
+    assert found.is_under_margin
+    assert "(all but the last 10 mm)" in comparison_text(plan, found)
+
+
+@pytest.mark.parametrize("far", [1e308, -1e200, 10_001.0])
+def test_points_beyond_any_patient_are_refused(planned, far):
+    with pytest.raises(DegenerateGeometryError, match="beyond any patient"):
+        compared(planned, needle((0, 0, far), (0, 0, 0)))
+    long = planned[1].needle.model_copy(update={"length_mm": abs(far)})
+    plan = planned[1].model_copy(update={"needle": long})
+    with pytest.raises(DegenerateGeometryError, match="beyond any patient"):
+        compared(planned, planned_needle(plan), plan=plan)
 
 
 def test_the_shaft_that_was_not_marked_counts(planned):

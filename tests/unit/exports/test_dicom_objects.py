@@ -12,7 +12,7 @@ import pytest
 from planner.errors import InputError, OutputError
 from planner.exports import dicom_common
 from planner.exports.dicom import FORMATS
-from planner.exports.dicom_common import long_string, unique_long_strings
+from planner.exports.dicom_common import long_string, short_string, unique_long_strings
 from planner.exports.dicom_rtstruct import write_rtstruct
 from planner.exports.dicom_source import SourceImages
 from planner.exports.dicom_sr import write_dicom_sr
@@ -135,11 +135,13 @@ def test_a_clearance_is_never_rounded_up(opened, planned, tmp_path):
     assert numbers[f"Required clearance to {name}"] == 3.0001
 
 
-def test_long_names_stay_apart_and_whole(opened, planned, tmp_path):
+@pytest.mark.parametrize(
+    "long",
+    ["superior gluteal nerve, left, drawn by hand on the T2 series, part ", "superior 神経根 " * 3],
+)
+def test_long_names_stay_apart_and_whole(opened, planned, tmp_path, long):
     _, source = opened
-    names = [
-        "superior gluteal nerve, left, drawn by hand on the T2 series, part " + n for n in "ab"
-    ]
+    names = [long + n for n in "ab"]
 
     def change(data: dict) -> None:
         for path in data["trajectories"]:
@@ -150,7 +152,7 @@ def test_long_names_stay_apart_and_whole(opened, planned, tmp_path):
     (file,) = write_dicom_sr(plan, source, tmp_path / "sr.dcm")
     group = groups_of(pydicom.dcmread(file))[0]
     cleared = [name for name in numbers_of(group) if name.startswith("Clearance to superior")]
-    assert len(cleared) == 2 and all(len(name) <= 64 for name in cleared)
+    assert len(cleared) == 2 and all(len(name.encode()) <= 64 for name in cleared)
     assert "; ".join(names) in texts_of(group)
 
 
@@ -185,11 +187,31 @@ def test_unverified_is_said_in_series_and_content(unverified, tmp_path, name):
         assert any("UNVERIFIED. Research use only" in text for text in everything)
 
 
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_the_verdict_that_is_told_is_the_worst_exported(opened, planned, tmp_path, name):
+    """The second path is a caution: the plan's own verdict would say pass."""
+    _, source = opened
+
+    def change(data: dict) -> None:
+        data["verdict"] = "pass"
+        for finding in data["trajectories"][1]["findings"][:1]:
+            finding["verdict"] = "caution"
+
+    file = planned.changed(tmp_path / "plan.json", change)
+    for ranks, verdict in (((1,), "pass"), ((1, 2), "caution")):
+        plan = plan_to_export(file, ranks=ranks)
+        assert plan.document.verdict == "pass"
+        ds = pydicom.dcmread(FORMATS[name](plan, source, tmp_path / f"out{len(ranks)}")[0])
+        assert f"research use, {verdict} " in ds.SeriesDescription
+        assert any(f"Verdict: {verdict}." in text for text in texts_of(ds))
+
+
 def test_names_of_paths_say_it_one_by_one(unverified, tmp_path):
     plan, source = unverified
     rt = pydicom.dcmread(write_rtstruct(plan, source, tmp_path / "rt.dcm")[0])
     names = [roi.ROIName for roi in rt.StructureSetROISequence]
     assert all(name.startswith("UNVERIFIED path") for name in names[::2][:2])
+    assert names[-1].startswith("UNVERIFIED target")
     assert rt.StructureSetLabel == "UNVERIFIED" and rt.ApprovalStatus == "UNAPPROVED"
 
 
@@ -267,6 +289,21 @@ def test_texts_fit_their_fields():
     same = unique_long_strings(["n" * 80, "n" * 81, "n" * 82, "m"])
     assert len(set(same)) == 4 and all(len(s) <= 64 for s in same)
     assert same[-1] == "m"
+
+
+@pytest.mark.parametrize("letter", ["n", "ä", "血", "🩻"])
+def test_texts_are_cut_to_bytes_and_keep_both_ends(letter):
+    """Receivers count bytes of UTF-8; the side stands at the end of a name."""
+    short = long_string("vertebra " + letter * 70 + " left")
+    assert len(short.encode()) <= 64 and len(short.encode()) > 55
+    assert short.startswith("vertebra") and short.endswith(" left") and "..." in short
+    assert len(short_string(letter * 20).encode()) <= 16
+    assert long_string(letter * 5) == letter * 5
+
+
+def test_texts_cannot_be_turned_around():
+    """A change of direction would show 'tfel' for what is called 'left'."""
+    assert long_string("nerve \u202etfel\u2066 a\u200b\x85b") == "nerve tfel a b"
 
 
 def test_the_json_of_the_plan_is_not_touched(planned, opened, tmp_path):

@@ -288,6 +288,32 @@ def test_more_clients_than_there_is_room_for_are_turned_away(port: int, notes: l
     raise AssertionError("no room was made")
 
 
+def test_clients_that_never_ask_make_room(
+    port: int, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that asked once stays; those that never do are let go after a while."""
+    monkeypatch.setattr(igtl_link, "IDLE_S", 0.3)
+    n_bytes = len(b"".join(ALL))
+    with connect(port) as silent, connect(port) as asking:
+        read_exactly(silent, n_bytes)
+        read_exactly(asking, n_bytes)
+        asking.sendall(message("GET_TRAJ", "x", b""))
+        read_exactly(asking, len(MESSAGES["TRAJ"][0]))
+        assert silent.recv(10) == b""
+        asking.sendall(message("GET_TRAJ", "x", b""))
+        assert read_exactly(asking, len(MESSAGES["TRAJ"][0])) == MESSAGES["TRAJ"][0]
+    assert any("neither reads nor asks" in note for note in notes)
+
+
+def test_a_silent_client_is_asked_whether_it_lives() -> None:
+    with (
+        socket.create_server((HOST, 0)) as server,
+        socket.create_connection(server.getsockname()) as link,
+    ):
+        igtl_link._keep_alive(link)
+        assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
+
+
 def test_a_port_that_is_taken_is_an_error() -> None:
     with (
         socket.create_server((HOST, 0)) as taken,

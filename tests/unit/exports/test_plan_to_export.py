@@ -229,3 +229,13 @@ def test_a_file_changed_between_hash_and_reading(
     monkeypatch.setattr(gate, "load_plan", load_and_change)
     with pytest.raises(InputError, match="changed while it was read"):
         plan_to_export(write_plan())
+
+
+@pytest.mark.parametrize("where", ["target", "path"])
+def test_a_point_beyond_any_patient_is_refused(write_plan, where):
+    def change(plan):
+        point = plan["target"]["point_lps_mm"] if where == "target" else None
+        (point or plan["trajectories"][1]["entry_lps_mm"])[2] = 1e308
+
+    with pytest.raises(InputError, match="beyond any patient"):
+        plan_to_export(write_plan(change))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from planner.errors import OutputError
 from planner.exports import slicer
 from planner.exports.plan_to_export import plan_to_export
 from planner.exports.slicer import plan_sha256_of, write_needles, write_skin, write_slicer
+from planner.io import load_structures
 from planner.io.mesh_parsing import read_mesh
 from planner.io.plan_file import save_plan
 from planner.model import PlanResult
@@ -123,6 +125,24 @@ def test_the_segmentation_says_which_plan_it_belongs_to(
     assert values.ndim == 4
     total = sum(s.mask.n_voxels for s in result.structures.structures)
     assert np.count_nonzero(values) == total
+
+
+def test_names_of_any_language_are_kept(
+    plan_file: Path, tmp_path: Path, result: PlanResult
+) -> None:
+    """NRRD holds UTF-8, which Slicer reads; the library that writes the file knows ASCII only."""
+    given = ["Gefäß", "日本", "a\nb := c", "back\\slash", "name-of-segment-1"]
+    found = result.structures.structures
+    renamed = tuple(replace(s, name=name) for s, name in zip(found, given, strict=False))
+    structures = replace(result.structures, structures=(*renamed, *found[len(given) :]))
+    path = tmp_path / "s.seg.nrrd"
+    slicer.write_structures(plan_to_export(plan_file), structures, path)
+    head = path.read_bytes().partition(b"\n\n")[0].decode("utf-8")
+    told = [line.partition(":=")[2] for line in head.split("\n") if "_Name:=" in line]
+    assert told[:5] == ["Gefäß", "日本", "a b := c", "back/slash", "name-of-segment-1"]
+    read = load_structures([path], like=result.volume)
+    assert {"Gefäß", "日本"} <= set(read)
+    assert read["日本"].mask.n_voxels == found[1].mask.n_voxels
 
 
 def test_unverified_is_in_models_and_masks(

@@ -16,7 +16,11 @@ from planner.errors import OutputError
 from planner.exports.plan_to_export import plan_to_export
 from planner.exports.sheet import sheet_html, spoken, write_sheet
 from planner.exports.table import write_csv
+from planner.io.plan_document import SusceptibilityRecord
+from planner.io.plan_file import plan_document
+from tests.metal_plan import metal_plan
 from tests.plan_changes import agree
+from tests.plan_factory import make_result
 
 
 @pytest.mark.parametrize(
@@ -117,6 +121,36 @@ def test_the_sheet_names_what_is_no_pass_and_why(write_plan: Any) -> None:
     page = sheet_html(plan)
     assert "<b>UNKNOWN</b> clearance" in page and "the &lt;mask&gt; does not cover it" in page
     assert "Not a pass" not in sheet_html(plan_to_export(write_plan(all_pass), ranks=(1,)))
+
+
+def test_the_sheet_says_what_was_not_checked_and_where_the_target_is(write_plan: Any) -> None:
+    def change(plan: dict[str, Any]) -> None:
+        plan["target"]["name"] = "left <root>"
+        plan["warnings"] = [{"code": "skin", "message": "look at the <skin>"}]
+
+    plan = plan_to_export(write_plan(change))
+    page = sheet_html(plan)
+    first = page.index("<section>")
+    assert "<b>NOT checked (" in page[:first] and "<li>" in page[:first]
+    assert "<b>Warnings (1):</b>" in page[:first]
+    assert "look at the &lt;skin&gt;" in page[:first]
+    lps = ", ".join(f"{v:.1f}" for v in plan.document.target.point_lps_mm)
+    assert f"<b>Target</b> left &lt;root&gt;: LPS {lps} mm" in page[:first]
+    assert f'content: "plan {plan.sha256[:12]}"' in page[:first]
+
+
+def test_the_sheet_tells_the_shift_of_the_target_beside_metal(tmp_path: Path) -> None:
+    known = plan_document(metal_plan(top=1))
+    beside = known.trajectories[0].susceptibility
+    assert isinstance(beside, SusceptibilityRecord)
+    for plan, told in (
+        (known, f"image may show it up to {beside.target_shift.total_mm:.2f} mm off"),
+        (plan_document(make_result("oblique")), "NOT KNOWN"),
+    ):
+        file = tmp_path / "plan.json"
+        file.write_text(plan.to_json(), encoding="utf-8")
+        page = sheet_html(plan_to_export(file, even_if_unknown=True))
+        assert re.search(f"<b>Target beside metal</b>: .*{re.escape(told)}", page)
 
 
 def all_pass(plan: dict[str, Any]) -> None:

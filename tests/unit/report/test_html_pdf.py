@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 
 from planner.errors import OutputError
 from planner.report import html_pdf
+from planner.report.html_parts import element, page
 from planner.report.html_pdf import IDLE_S, cpu_seconds, print_pdf
+from planner.report.html_style import style_sheet
 
 
 @pytest.fixture
@@ -57,12 +61,30 @@ def test_one_that_works_without_end_is_ended(browser) -> None:
         ("echo it broke >&2; exit 3", "exit code 3, it broke"),
         ("exit 0", "exit code 0"),
         ('for a; do case "$a" in --print-to-pdf=*) echo no > "${a#*=}";; esac; done', "code 0"),
+        (
+            'for a; do case "$a" in --print-to-pdf=*) echo %PDF-1.4 > "${a#*=}";; esac; done',
+            "9 bytes of a PDF without its end",
+        ),
     ],
-    ids=["fails", "no file", "no PDF"],
+    ids=["fails", "no file", "no PDF", "a PDF cut off"],
 )
 def test_what_is_no_pdf_is_refused(browser, script: str, reason: str) -> None:
     with pytest.raises(OutputError, match=reason):
         print_pdf("<p>", browser(script))
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="no pdftotext on PATH")
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH")
+def test_pages_of_paper_carry_banner_hash_and_number(tmp_path: Path) -> None:
+    html = page("t", style_sheet("0123456789abcdef"), [element("p", "x")] * 120)
+    file = tmp_path / "r.pdf"
+    file.write_bytes(print_pdf(html, "chromium"))
+    found = subprocess.run(["pdftotext", file, "-"], capture_output=True, text=True, check=True)
+    pages = found.stdout.split("\f")[:-1]
+    assert len(pages) > 1
+    for number, text in enumerate(pages, start=1):
+        assert "RESEARCH USE ONLY" in text and "plan 0123456789ab\n" in text
+        assert f"page {number} of {len(pages)}" in text
 
 
 def test_no_room_for_the_page(browser, monkeypatch: pytest.MonkeyPatch) -> None:

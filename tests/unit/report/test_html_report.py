@@ -19,6 +19,7 @@ from planner.report.html_parts import Picture, element, escaped
 from planner.report.html_paths import where_text
 from planner.report.html_plan import as_result, procedure_of
 from planner.report.html_report import report_html
+from planner.report.html_style import style_sheet
 from planner.report.text import not_checked_texts, summary_text, unknown_texts
 from tests.mr_scene import with_mr
 
@@ -188,6 +189,10 @@ def test_what_was_not_checked_stands_beside_the_first_path(plan_result, hopeless
     text = words(html_of(plan_result))
     assert text.index("Clearances, least room") < text.index("What was NOT checked")
     assert text.index("What was NOT checked") < text.index("Alternatives")
+    # before the first picture: whoever stops there has read it
+    html = html_of(plan_result)
+    assert html.index("What was NOT checked") < html.index("<figure")
+    assert html.index(">Warnings<") < html.index("<figure")
     for result in (plan_result, hopeless_result):
         said = words(html_of(result))
         assert said.count("What was NOT checked") == 1
@@ -195,6 +200,15 @@ def test_what_was_not_checked_stands_beside_the_first_path(plan_result, hopeless
         if result.warnings:
             told += f" and {len(result.warnings)} warning"
         assert said.index(told) < said.index("What was asked")
+
+
+def test_every_printed_page_says_what_it_is_and_belongs_to(plan_result):
+    html = html_of(plan_result)
+    rule = html[html.index("@page") :].partition("}\n")[0]
+    assert "RESEARCH USE ONLY" in rule
+    assert f'content: "plan {HASH[:12]}"' in rule
+    assert 'content: "page " counter(page) " of " counter(pages)' in rule
+    assert '"; }' not in style_sheet('"; } body { display: none')
 
 
 def test_hashes_of_masks_are_short(plan_result):
@@ -296,6 +310,9 @@ def test_the_procedure_of_a_plan_is_that_of_its_hash(plan_result):
     found = procedure_of(plan)
     assert found is not None
     assert found.sha256 == shipped.sha256
+    opted = load_protocol("tumour_ablation").with_opt_in("nerve_protection")
+    again = procedure_of(plan_document(replace(plan_result, protocol=opted)))
+    assert again is not None and again.opted_in == ("nerve_protection",)
     edited = plan.model_copy(
         update={"procedure": plan.procedure.model_copy(update={"sha256": "0" * 64})}
     )
