@@ -105,8 +105,8 @@ def label_of(name: str) -> Label | None:
     """
     tokens = [t for t in re.split(r"[^a-z0-9]+", name.strip().lower()) if t]
     levels = [level_named(t) for t in tokens if _LEVEL.fullmatch(t)]
-    sides: list[Side] = [side for t in tokens if (side := _side(t)) is not None]
-    words = [t for t in tokens if not _LEVEL.fullmatch(t) and _side(t) is None]
+    sides: list[Side] = [side for t in tokens if (side := side_named(t)) is not None]
+    words = [t for t in tokens if not _LEVEL.fullmatch(t) and side_named(t) is None]
     word = "_".join(words)
     part = next((p for p, pattern in _WORDS if re.fullmatch(pattern, word)), None)
     if part is None or len(sides) > 1 or len(levels) > (2 if part in _BETWEEN else 1):
@@ -133,7 +133,8 @@ def below(level: str) -> str | None:
     return LEVELS[place] if place < len(LEVELS) else None
 
 
-def _side(token: str) -> Side | None:
+def side_named(token: str) -> Side | None:
+    """The side that one lower-case word of a name tells; None for any other word."""
     if token in ("left", "l"):
         return "left"
     return "right" if token in ("right", "r") else None

@@ -16,6 +16,7 @@ from planner.anatomy.names import LEVELS, below, level_named
 from planner.anatomy.pedicle import pedicle_region
 from planner.anatomy.sacroiliac import si_joint_region
 from planner.anatomy.sacrum import s1_foramen_region, sacral_ala_region
+from planner.anatomy.sides import refuse_mirrored
 from planner.anatomy.soft_targets import (
     THIRDS,
     coeliac_region,
@@ -162,7 +163,8 @@ def find_region(text: str, structures: StructureSet) -> TargetRegion:
     ------
     AnatomyError
         If the text asks for nothing known, or the labels do not carry the region: says what
-        is missing and what was there.
+        is missing and what was there. For a region of one side also if the labels of left and
+        right are mirrored.
 
     Notes
     -----
@@ -170,8 +172,11 @@ def find_region(text: str, structures: StructureSet) -> TargetRegion:
     person to look at; its ``words`` and ``warnings`` say where it is from.
     """
     kind, asked = parse_region(text)
+    atlas = Atlas.of(structures)
     try:
-        return KINDS[kind].derive(Atlas.of(structures), asked)
+        if asked.side is not None:
+            refuse_mirrored(atlas)
+        return KINDS[kind].derive(atlas, asked)
     except AnatomyError as error:
         raise AnatomyError(
             f"{asked.name}: {error.what}",

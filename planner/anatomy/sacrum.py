@@ -133,6 +133,7 @@ def sacral_ala_region(atlas: Atlas, name: str, side: Side) -> TargetRegion:
     return TargetRegion(
         name=name,
         mask=block.mask(deep),
+        wall=block.mask(bone),
         centre_lps_mm=nearest_inside(block, deep, points.mean(axis=0)),
         axis_lps=-frame.posterior_lps,
         level="S1",

@@ -59,6 +59,7 @@ def vertebra_region(atlas: Atlas, name: str, level: str) -> TargetRegion:
         mask=block.mask(inside),
         centre_lps_mm=nearest_inside(block, inside, frame.origin_lps_mm),
         plane_normal_lps=frame.up_lps,
+        wall=block.mask(vertebra.bone | vertebra.body),
         level=level,
         measures={
             "body_height_mm": 2 * vertebra.half_height_mm,

@@ -20,6 +20,26 @@ def words_of(name: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", split.casefold()) if word]
 
 
+_PLACES = re.compile(r"(?:th|[clts])\d{1,2}|left|right|l|r")
+
+
+def is_named_just(name: str, phrases: Iterable[str]) -> bool:
+    """Whether a name is one of the phrases, with a level or a side and nothing else.
+
+    Examples
+    --------
+    >>> is_named_just("dorsal_foramen_S1_left", ["dorsal foramen"])
+    True
+    >>> is_named_just("S1_nerve_root_in_dorsal_foramen_left", ["dorsal foramen"])
+    False
+    """
+
+    def words(text: str) -> list[str]:
+        return [word for word in words_of(text) if not _PLACES.fullmatch(word)]
+
+    return any(words(name) == wanted for phrase in phrases if (wanted := words(phrase)))
+
+
 def holds_words(name: str, phrases: Iterable[str]) -> bool:
     """Whether a name holds one of the words or phrases, word by word.
 

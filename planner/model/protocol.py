@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from planner.errors import ConfigError
-from planner.model.naming import holds_words
+from planner.model.naming import holds_words, is_named_just
 from planner.model.protocol_rules import (
+    OPENINGS,
     STRUCTURE_CLASSES,
+    VITAL_CLASSES,
     BoneRule,
     CorridorRule,
     CortexAngle,
@@ -162,11 +164,31 @@ class Protocol:
 
         A rule for the structure's own name outweighs leave for its class; leave by
         name outweighs both. ``"disc"`` is a class, and gives no leave to a nerve
-        called ``"root behind the disc"``.
+        called ``"root behind the disc"``. Leave by name holds for a nerve, a vessel, the
+        canal or an organ only by opt-in, and for an opening (``"dorsal foramen"``) by
+        just its name.
         """
-        if holds_words(name, (c for c in self.crossable if c not in STRUCTURE_CLASSES)):
+        names = [c for c in self.crossable if c not in STRUCTURE_CLASSES]
+        if structure_class not in VITAL_CLASSES:
+            is_given = holds_words(name, names)
+        else:
+            openings = [c for c in names if holds_words(c, OPENINGS)]
+            is_given = self.opts_to_cross(name, structure_class) or is_named_just(name, openings)
+        if is_given:
             return True
         return structure_class in self.crossable and self.named_rule(name) is None
+
+    def opts_to_cross(self, name: str, structure_class: str | None) -> bool:
+        """Whether the user opted in to crossing what is called so.
+
+        A nerve called ``"plexus on the aorta"`` is not the vessel that the procedure's rule
+        for ``"aorta"`` is about.
+        """
+        words = [c for opt_in in self.opted_in for c in self.opt_ins[opt_in].crossable]
+        rule = self.named_rule(name)
+        if rule is not None and rule.structure_class != structure_class:
+            return False
+        return holds_words(name, (c for c in words if c not in STRUCTURE_CLASSES))
 
     def at_level(self, level: str | None, side: str | None = None) -> Protocol:
         """The procedure at one level, with that level's angles; unchanged if not listed.

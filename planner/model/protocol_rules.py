@@ -28,6 +28,13 @@ StructureClass = Literal[
 
 STRUCTURE_CLASSES: frozenset[str] = frozenset(get_args(StructureClass))
 
+VITAL_CLASSES = ("nerve", "vessel", "spinal_canal", "bowel", "kidney", "pleura_lung", "organ")
+"""A path crosses these only where the procedure gives leave for the whole class, or where the
+user opted in to one by name; what else a name mentions gives no leave."""
+
+OPENINGS = ("foramen", "foramina")
+"""What a nerve leaves through is kept off like one, but it is not the nerve."""
+
 CorridorKind = Literal["pedicle", "joint_plane", "kambin", "foramen"]
 Direction = Literal["lateral_to_medial", "medial_to_lateral"]
 """How the needle runs from skin to tip; the midline is that of the patient."""

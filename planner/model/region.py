@@ -93,6 +93,9 @@ class TargetRegion:
         Of the patient.
     corridor : Mask or None
         On the same grid: what a path must go through (the pedicle).
+    wall : Mask or None
+        On the same grid: the whole piece of anatomy, where ``mask`` is only the inner part of
+        it that a tip may lie in (a vertebra, the sacrum); see ``whole``.
     measures : Mapping of str to float
         Numbers with the unit in the key: ``"pedicle_width_mm"``, ``"disc_obliquity_deg"``.
         Only what was measured is there; a missing key is unknown, never zero.
@@ -110,7 +113,7 @@ class TargetRegion:
         If the mask is empty, the centre lies outside it, a direction is not of length one,
         a measure is not finite or its key does not end in a unit.
     GridMismatchError
-        If the corridor is on another grid than the mask.
+        If the corridor or the wall is on another grid than the mask.
     """
 
     name: str
@@ -121,6 +124,7 @@ class TargetRegion:
     level: str | None = None
     side: Side | None = None
     corridor: Mask | None = None
+    wall: Mask | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     axes: RegionAxes | None = None
     words: str = ""
@@ -134,12 +138,13 @@ class TargetRegion:
             raise TargetError(
                 "the centre of the region is outside it", seen=centre.tolist(), where=self.name
             )
-        if self.corridor is not None and not self.corridor.grid.is_close(self.mask.grid):
-            raise GridMismatchError(
-                f"the corridor of {self.name} is not on the grid of the region",
-                seen=self.corridor.grid.shape_kji,
-                needed=self.mask.grid.shape_kji,
-            )
+        for what, other in (("corridor", self.corridor), ("wall", self.wall)):
+            if other is not None and not other.grid.is_close(self.mask.grid):
+                raise GridMismatchError(
+                    f"the {what} of {self.name} is not on the grid of the region",
+                    seen=other.grid.shape_kji,
+                    needed=self.mask.grid.shape_kji,
+                )
         if self.side not in (None, "left", "right"):
             raise TargetError("a side is left or right", seen=self.side, where=self.name)
         for key, value in self.measures.items():
@@ -155,6 +160,11 @@ class TargetRegion:
         object.__setattr__(self, "axis_lps", _direction(self.axis_lps, self.name))
         object.__setattr__(self, "plane_normal_lps", _direction(self.plane_normal_lps, self.name))
         object.__setattr__(self, "measures", MappingProxyType(dict(self.measures)))
+
+    @property
+    def whole(self) -> Mask:
+        """What ends at the far wall: the whole piece of anatomy, or the region itself."""
+        return self.mask if self.wall is None else self.wall
 
 
 def _direction(direction_lps: FloatArray | None, name: str) -> FloatArray | None:

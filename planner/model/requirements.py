@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.model.naming import holds_words
 from planner.model.protocol import Protocol
-from planner.model.protocol_rules import MarginRule
+from planner.model.protocol_rules import OPENINGS, MarginRule
 from planner.model.structures import Structure, StructureRole, StructureSet
 
 
@@ -21,17 +21,19 @@ def _is_given(rule: MarginRule, structures: StructureSet, protocol: Protocol) ->
     return any(_satisfies(rule, s, protocol) for s in structures.structures if s.role.is_obstacle)
 
 
-_OPENINGS = ("foramen", "foramina")
-"""What a nerve leaves through is kept off like one, but it is not the nerve."""
-
-
 def _satisfies(rule: MarginRule, structure: Structure, protocol: Protocol) -> bool:
-    """Whether avoiding the structure is avoiding what the rule is about."""
+    """Whether avoiding the structure is avoiding what the rule is about.
+
+    What the user opted in to cross by name is not avoided, but it is given.
+    """
     if (structure.role is StructureRole.BONE) != (rule.structure_class == "bone"):
         return False
-    if protocol.may_cross(structure.name, structure.structure_class):
+    is_opted = bool(rule.name_words) and protocol.opts_to_cross(
+        structure.name, structure.structure_class
+    )
+    if protocol.may_cross(structure.name, structure.structure_class) and not is_opted:
         return False
-    is_opening = holds_words(structure.name, _OPENINGS)
+    is_opening = holds_words(structure.name, OPENINGS)
     if (
         rule.structure_class == "nerve"
         and is_opening

@@ -104,32 +104,6 @@ def _shaft_finding(
     )
 
 
-def check_bone_crossing(
-    axis: NeedleAxis, obstacles: Obstacles, cache: FieldCache, protocol: Protocol
-) -> tuple[Finding, ...]:
-    """How much of each bone that may be crossed the path crosses; a caution by the user's leave."""
-    by_user = not protocol.bone.may_be_crossed
-    findings = []
-    for structure in obstacles.crossable_bone:
-        walker = cache.walker(structure.name, structure.mask)
-        crossed = _length_in(walker, structure.mask.grid, axis)
-        if crossed > 0.0:
-            findings.append(
-                Finding(
-                    constraint="bone_crossed",
-                    structure=structure.name,
-                    measured=round(crossed, 2),
-                    required=None,
-                    unit="mm",
-                    verdict=Verdict.CAUTION if by_user else Verdict.PASS,
-                    note="the user allowed it; the procedure forbids it"
-                    if by_user
-                    else "the procedure allows bone to be crossed",
-                )
-            )
-    return tuple(findings)
-
-
 def check_axis(
     axis: NeedleAxis, needle: Needle, protocol: Protocol, skin_angle_deg: float
 ) -> tuple[Finding, ...]:
@@ -150,7 +124,8 @@ def check_axis(
                 ]
             ),
             note=f"at least {protocol.min_length.value:g} mm, at most the needle's length"
-            f" less {protocol.length_reserve.value:g} mm",
+            f" less {protocol.length_reserve.value:g} mm; evidence: "
+            f"{protocol.length_reserve.evidence}",
         ),
         Finding(
             constraint="skin_angle",
@@ -159,7 +134,7 @@ def check_axis(
             required=protocol.max_skin_angle.value,
             unit="degrees",
             verdict=verdict_of_margin(protocol.max_skin_angle.value - skin_angle_deg, 0.0),
-            note="to the skin normal, at most",
+            note=f"to the skin normal, at most; evidence: {protocol.max_skin_angle.evidence}",
         ),
     )
 
@@ -299,9 +274,3 @@ class CutFaces:
             found = self.unseen.closest_approach(starts_lps_mm, ends_lps_mm)
             np.minimum(to_cut, found.distance_mm, out=to_cut)
         return to_cut, to_face
-
-
-def _length_in(walker: BodyWalker, grid: Grid, axis: NeedleAxis) -> float:
-    start = grid.to_axes_mm(axis.entry_lps_mm)[None, :]
-    end = grid.to_axes_mm(axis.end_lps_mm)[None, :]
-    return float(walker.length_inside_mm(start, end, np.zeros(1, np.int64))[0])

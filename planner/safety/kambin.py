@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.anatomy.block import side_sign
-from planner.anatomy.kambin import REACH_MM, WINDOW_MM, exiting_root, wall_structures
+from planner.anatomy.kambin import REACH_MM, WINDOW_MM, wall_structures
 from planner.geometry import Mask
 from planner.geometry.clearance import MaskIndex
 from planner.geometry.frames import FloatArray
@@ -24,9 +24,8 @@ from planner.model import (
     Verdict,
 )
 from planner.model.region import Side
+from planner.safety.exiting_root import SIDES, roots_of
 from planner.safety.way_rules import WayRule, directions_lps
-
-SIDES: tuple[Side, ...] = ("left", "right")
 
 
 class KambinWindow:
@@ -47,11 +46,8 @@ class KambinWindow:
         walls = [s.mask for s in wall_structures(structures.structures)]
         near = None if not walls else _near(walls, region.mask)
         self._walls = None if near is None else MaskIndex(near)
-        self._roots: dict[Side, MaskIndex] = {}
-        for side in SIDES if region.side is None else (region.side,):
-            root = exiting_root(structures.structures, self._axes, side, self._is_disc)
-            if root is not None:
-                self._roots[side] = MaskIndex(root)
+        roots = roots_of(structures, region)
+        self._roots: dict[Side, MaskIndex] = {side: MaskIndex(m) for side, m in roots.items()}
 
     def width_mm(self, entries: FloatArray, tips: FloatArray, ends: FloatArray) -> FloatArray:
         """Diameter of the widest cylinder about each path that is free in the window, (n,).

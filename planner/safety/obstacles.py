@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.geometry import Mask
 from planner.model import (
     Finding,
@@ -15,6 +17,7 @@ from planner.model import (
     StructureUse,
     Verdict,
 )
+from planner.model.protocol_rules import VITAL_CLASSES
 from planner.model.requirements import missing_rules
 
 CONTACT_MM = 0.01
@@ -70,6 +73,12 @@ class Obstacles:
     missing: tuple[Finding, ...]
     doubts: tuple[Finding, ...] = ()
     """What is doubtful about the masks, for every path."""
+    bone: Mask | None = None
+    """All labelled bone as one, where some of it may be crossed."""
+    bone_by_user: frozenset[str] = frozenset()
+    """Names of bone that only the user lets a path cross: the procedure keeps off it."""
+    crossable_vital: tuple[Structure, ...] = ()
+    """Nerves, vessels, the canal and organs that a path may cross."""
 
 
 def resolve_obstacles(
@@ -89,6 +98,8 @@ def resolve_obstacles(
     """
     obstacles: list[Obstacle] = []
     crossable: list[Structure] = []
+    by_user: set[str] = set()
+    vital: list[Structure] = []
     uses: list[StructureUse] = []
     for structure in structures.structures:
         margin = _margin(structure, protocol, allow_bone)
@@ -97,6 +108,10 @@ def resolve_obstacles(
             obstacles.append(obstacle)
         elif structure.role is StructureRole.BONE:
             crossable.append(structure)
+            if _bone_margin(structure, protocol, None) is not None:
+                by_user.add(structure.name)
+        elif structure.role.is_obstacle and structure.structure_class in VITAL_CLASSES:
+            vital.append(structure)
         uses.append(
             StructureUse(
                 name=structure.name,
@@ -112,7 +127,15 @@ def resolve_obstacles(
         uses=tuple(uses),
         missing=_missing_classes(structures, protocol),
         doubts=structures.findings,
+        bone=_all_bone(structures) if crossable else None,
+        bone_by_user=frozenset(by_user),
+        crossable_vital=tuple(vital),
     )
+
+
+def _all_bone(structures: StructureSet) -> Mask:
+    masks = [s.mask.inside for s in structures.with_role(StructureRole.BONE)]
+    return Mask(grid=structures.grid, inside=np.logical_or.reduce(masks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ the slab in the pedicle keeps the gap from that, whether bone goes on there or n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,9 +94,19 @@ def wall_of(region: TargetRegion) -> Mask:
 
 
 def pedicle_rules(
-    pedicles: Pedicles, needle: Needle, gap_mm: float, evidence: str
+    pedicles: Pedicles,
+    needle: Needle,
+    gap_mm: float,
+    evidence: str,
+    sizes: Sequence[Needle] = (),
 ) -> list[WayRule]:
-    """Through one of the pedicles, and its wall kept off by the gap."""
+    """Through one of the pedicles, and its wall kept off by the gap.
+
+    Parameters
+    ----------
+    sizes : sequence of Needle
+        That the procedure offers: in an explanation, only one of them that fits is named.
+    """
     walkers = [(BodyWalker(r.mask), r.mask) for r in pedicles.regions]
     walls = [MaskIndex(wall_of(r)) for r in pedicles.regions]
 
@@ -129,22 +140,49 @@ def pedicle_rules(
             low=gap_mm,
             evidence=evidence,
             is_quick=False,
-            opens="the best lacks {least} of bone beside the needle; one thinner by twice that "
-            "would pass",
+            opens="the best lacks {least} of bone beside the needle; "
+            f"{_widths(pedicles, needle, gap_mm)}{_thinner(pedicles, needle, gap_mm, sizes)}",
         ),
     ]
 
 
-def too_narrow(pedicles: Pedicles, needle: Needle, gap_mm: float) -> Explanation | None:
+def too_narrow(
+    pedicles: Pedicles, needle: Needle, gap_mm: float, sizes: Sequence[Needle] = ()
+) -> Explanation | None:
     """Why no pedicle takes the needle, with the numbers; None where one may."""
-    widths = {r.side: r.measures.get("pedicle_width_mm", 0.0) for r in pedicles.regions}
-    needed = needle.outer_diameter_mm + 2 * gap_mm
-    if any(width >= needed for width in widths.values()):
+    if _widest_mm(pedicles) >= needle.outer_diameter_mm + 2 * gap_mm:
         return None
-    told = ", ".join(f"{side} {width:.1f} mm" for side, width in widths.items())
     message = (
-        f"The pedicles of {pedicles.level} are too narrow: {told} wide, and {needle.name} of "
-        f"{needle.outer_diameter_mm:g} mm with {gap_mm:g} mm of bone on each side needs "
-        f"{needed:.1f} mm. A thinner needle, or a path beside the pedicle, may help."
+        f"The pedicles of {pedicles.level} are too narrow: {_widths(pedicles, needle, gap_mm)}"
+        f"{_thinner(pedicles, needle, gap_mm, sizes)}. A path beside the pedicle may help."
     )
     return Explanation(code="pedicle_too_narrow", message=message, constraint="pedicle_wall")
+
+
+def _widest_mm(pedicles: Pedicles) -> float:
+    return max(r.measures.get("pedicle_width_mm", 0.0) for r in pedicles.regions)
+
+
+def _widths(pedicles: Pedicles, needle: Needle, gap_mm: float) -> str:
+    """What was measured, and what the needle needs."""
+    widths = ((r.side, r.measures.get("pedicle_width_mm", 0.0)) for r in pedicles.regions)
+    told = ", ".join(f"{side} {width:.1f} mm" for side, width in widths)
+    needed = needle.outer_diameter_mm + 2 * gap_mm
+    return (
+        f"measured are {told} wide, and {needle.name} of {needle.outer_diameter_mm:g} mm with "
+        f"{gap_mm:g} mm of bone on each side needs {needed:.1f} mm"
+    )
+
+
+def _thinner(pedicles: Pedicles, needle: Needle, gap_mm: float, sizes: Sequence[Needle]) -> str:
+    """The thickest needle on offer that is thinner and fits the widest pedicle, if there is one."""
+    room_mm = _widest_mm(pedicles) - 2 * gap_mm
+    fitting = [
+        size
+        for size in sizes
+        if size.outer_diameter_mm < needle.outer_diameter_mm and size.outer_diameter_mm <= room_mm
+    ]
+    if not fitting:
+        return ""
+    best = max(fitting, key=lambda size: size.outer_diameter_mm)
+    return f"; {best.name} of {best.outer_diameter_mm:g} mm would fit the widest"

@@ -24,6 +24,9 @@ def region_at(
 ) -> TargetRegion | None:
     """The first region of the procedure's kinds that holds a point, None without one.
 
+    A point in no region may lie in the whole anatomy of some (between a region's border and the
+    cortex): of these, the one whose centre is nearest.
+
     Parameters
     ----------
     structures : StructureSet
@@ -31,6 +34,7 @@ def region_at(
         Its ``targets`` are the kinds that are tried.
     point_lps_mm : (3,)
     """
+    around: list[TargetRegion] = []
     for text in _asked(structures, protocol, point_lps_mm):
         try:
             region = find_region(text, structures)
@@ -38,12 +42,33 @@ def region_at(
             continue
         if bool(region.mask.contains(point_lps_mm)):
             return region
-    return None
+        if bool(region.whole.contains(point_lps_mm)):
+            around.append(region)
+    return min(
+        around, key=lambda r: float(np.linalg.norm(r.centre_lps_mm - point_lps_mm)), default=None
+    )
+
+
+def region_beside(
+    structures: StructureSet, protocol: Protocol, point_lps_mm: FloatArray, within_mm: float
+) -> TargetRegion | None:
+    """The region of the procedure's kinds with the voxel nearest to a point, not farther off."""
+    best, found = within_mm, None
+    for text in _asked(structures, protocol, point_lps_mm):
+        try:
+            region = find_region(text, structures)
+        except PlannerError:
+            continue
+        voxels = region.mask.grid.to_lps(np.argwhere(region.mask.inside))
+        away = float(np.sqrt(((voxels - point_lps_mm) ** 2).sum(axis=1)).min())
+        if away <= best:
+            best, found = away, region
+    return found
 
 
 def _asked(structures: StructureSet, protocol: Protocol, point_lps_mm: FloatArray) -> Iterator[str]:
     """Requests for regions that may hold the point, the likeliest first."""
-    near = _vertebrae_near(structures, point_lps_mm)
+    near = vertebrae_near(structures, point_lps_mm)
     for name in protocol.targets:
         kind = KINDS.get(name)
         if kind is None:
@@ -72,7 +97,7 @@ def _sides(near: dict[str, FloatArray], point_lps_mm: FloatArray) -> list[str]:
     return sides[:1] if abs(off_mm) > ONE_SIDE_MM else sides
 
 
-def _vertebrae_near(structures: StructureSet, point_lps_mm: FloatArray) -> dict[str, FloatArray]:
+def vertebrae_near(structures: StructureSet, point_lps_mm: FloatArray) -> dict[str, FloatArray]:
     """Middles of the vertebrae that are not far from a point, by level, the nearest first."""
     found = {}
     for structure in structures.structures:

@@ -79,11 +79,12 @@ def _tip_rules(protocol: Protocol, region: TargetRegion, radius_mm: float) -> li
         rules.append(
             WayRule(
                 constraint="far_wall",
-                words="from the end of the throw to the far wall of the target region, ahead of "
+                words="from the end of the throw to the far wall of "
+                f"{'the target region' if region.wall is None else 'the whole bone'}, ahead of "
                 "the needle's whole width",
                 unit="mm",
                 measure=lambda entries, tips, ends: far_wall_mm(
-                    region.mask, entries, ends, radius_mm
+                    region.whole, entries, ends, radius_mm
                 ),
                 low=tip.far_wall.value,
                 evidence=tip.far_wall.evidence,

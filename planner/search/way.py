@@ -24,6 +24,7 @@ from planner.model import (
     TargetRegion,
     Verdict,
 )
+from planner.protocols import parse_needle
 from planner.safety.checks import NeedleAxis
 from planner.safety.cortex import cortex_rule
 from planner.safety.entry_rules import DIRECTION, entry_rules
@@ -228,10 +229,10 @@ def tip_place(
 def _pedicle(
     target: Target, protocol: Protocol, needle: Needle, structures: StructureSet
 ) -> tuple[list[WayRule], list[Finding], tuple[Explanation, ...]]:
-    region = target.region
-    level = region.level if region is not None else level_at(structures, target.point_lps_mm)
+    level = _vertebra(target, target.region, structures)
     if level is None:
-        note = "the target lies in no labelled vertebra: the pedicle cannot be told"
+        what = "middle of the target region" if target.region is not None else "target"
+        note = f"the {what} lies in no labelled vertebra: the pedicle cannot be told"
         return [], [unknown_finding("pedicle", note)], ()
     pedicles = pedicles_of(structures, level)
     gap = None if protocol.corridor is None else protocol.corridor.numbers.get("gap_mm")
@@ -240,9 +241,17 @@ def _pedicle(
     if not pedicles.regions or gap is None:
         why = "; ".join(pedicles.reasons) or "the procedure gives no gap to its wall"
         return [], [unknown_finding("pedicle", f"no pedicle of {level} is known: {why}")], ()
-    narrow = too_narrow(pedicles, needle, gap.value)
-    rules = pedicle_rules(pedicles, needle, gap.value, gap.evidence)
+    sizes = [parse_needle(name) for name in protocol.needles]
+    narrow = too_narrow(pedicles, needle, gap.value, sizes)
+    rules = pedicle_rules(pedicles, needle, gap.value, gap.evidence, sizes)
     return rules, [], () if narrow is None else (narrow,)
+
+
+def _vertebra(target: Target, region: TargetRegion | None, structures: StructureSet) -> str | None:
+    """The target's vertebra: of a region that names none, the one that its middle lies in."""
+    if region is not None and region.level is not None:
+        return region.level
+    return level_at(structures, target.point_lps_mm)
 
 
 def _kambin(
@@ -272,7 +281,7 @@ def _other_vertebrae(
     target: Target, region: TargetRegion | None, structures: StructureSet
 ) -> list[WayRule]:
     """Through no vertebra but the target's own."""
-    level = level_at(structures, target.point_lps_mm) if region is None else region.level
+    level = _vertebra(target, region, structures)
     masks = [] if level is None else other_vertebrae(structures, level)
     if not masks:
         return []

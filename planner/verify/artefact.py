@@ -11,12 +11,11 @@ import numpy as np
 import planner
 from planner.io.plan_document import (
     AcquisitionRecord,
-    FindingRecord,
     NeedleArtefactRecord,
     PlanDocument,
     TrajectoryRecord,
 )
-from planner.model import StructureRole, StructureSet, Verdict
+from planner.model import Verdict
 from planner.verify.ledger import Ledger
 from planner.verify.metal import HZ_PER_PPM_T, MAY_BE_BALANCED, REFOCUSING, dark_band_hz
 
@@ -177,60 +176,6 @@ def _dephasing(mr: AcquisitionRecord) -> float:
     if mr.sequence in REFOCUSING:
         return 0.0
     return (mr.readout_pixel_mm or 0.0) * (mr.echo_time_ms or 0.0) * 1e-3 / _SINC_CYCLES
-
-
-def check_artefact_finding(
-    claim: str,
-    finding: FindingRecord,
-    path: TrajectoryRecord,
-    structures: StructureSet,
-    radius_mm: float,
-    book: Ledger,
-) -> None:
-    """What the artefact may hide: its numbers, and a verdict that follows."""
-    artefact = path.needle_artefact
-    if not isinstance(artefact, NeedleArtefactRecord):
-        book.rule(f"{claim} is of a known artefact", False, True, False)
-        return
-    if finding.required is None:
-        known = [round(artefact.tip_max_mm, 2), round(artefact.width_mm, 2)]
-        is_one = finding.measured in known
-        book.rule(f"{claim}.measured", finding.measured, known, is_one)
-        is_kept = finding.verdict is Verdict.CAUTION
-        book.rule(f"{claim}.verdict", str(finding.verdict), "caution", is_kept)
-        return
-    if finding.structure is not None:
-        _check_hidden_structure(claim, finding, artefact, path, radius_mm, book)
-        return
-    needed = artefact.width_max_mm / 2 + 2 * artefact.tip_max_mm
-    book.close(f"{claim}.required", finding.required, needed, ROUNDING)
-    tip = np.array(path.tip_lps_mm)
-    targets = structures.with_role(StructureRole.TARGET)
-    aimed_at = [s for s in targets if bool(s.mask.contains(tip))]
-    largest = max(((6.0 * s.mask.volume_mm3 / math.pi) ** (1.0 / 3.0) for s in aimed_at), default=0)
-    measured = finding.measured
-    is_possible = measured is not None and measured <= largest + ROUNDING
-    book.rule(f"{claim}.measured fits into the target", measured, largest, is_possible)
-    is_shown = measured is not None and measured >= needed - ROUNDING
-    is_lesion = any(s.structure_class == "lesion" for s in aimed_at)
-    is_kept = is_shown or not is_lesion or finding.verdict is Verdict.CAUTION
-    book.rule(f"{claim}.verdict", str(finding.verdict), "caution", is_kept)
-
-
-def _check_hidden_structure(
-    claim: str,
-    finding: FindingRecord,
-    artefact: NeedleArtefactRecord,
-    path: TrajectoryRecord,
-    radius_mm: float,
-    book: Ledger,
-) -> None:
-    needed = artefact.width_max_mm / 2 - radius_mm
-    book.close(f"{claim}.required", finding.required, needed, ROUNDING)
-    clearance = path.clearance_mm.get(finding.structure or "")
-    book.close(f"{claim}.measured", finding.measured, clearance, ROUNDING)
-    is_kept = finding.verdict is Verdict.CAUTION
-    book.rule(f"{claim}.verdict", str(finding.verdict), "caution", is_kept)
 
 
 def check_bore(plan: PlanDocument, trajectory: TrajectoryRecord, book: Ledger) -> None:

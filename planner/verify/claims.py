@@ -5,8 +5,6 @@ A changed word misleads as a changed number does: what people read first is "dep
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from planner.geometry import Volume
@@ -35,9 +33,6 @@ SOURCE_KINDS = ("tag", "derived", "user", "site", "default")
 
 GIVEN_REGION = "region:"
 """A region that is the mask of a structure, not derived from labels."""
-
-WORD_TOL = 0.5 + 1e-6
-"""Words are rounded to whole millimetres and degrees."""
 
 GAP_TOL_MM = 0.011
 """A clearance is rounded down to 0.01 mm, its two points are not."""
@@ -110,11 +105,11 @@ def needle_is_known(plan: PlanDocument, book: Ledger) -> bool:
 def check_path_claims(
     plan: PlanDocument, trajectory: TrajectoryRecord, truth: Recomputed, book: Ledger
 ) -> None:
-    """Words, units and repeated numbers of one trajectory."""
-    _check_words(trajectory, truth, book)
+    """Units and repeated numbers of one trajectory, and what nothing fills."""
     for number, finding in enumerate(trajectory.findings, start=1):
         _check_shape(f"findings[{number}] {finding.constraint}", finding, trajectory, book)
     _check_void_points(trajectory, truth, book)
+    book.rule("risk is empty: nothing fills it", len(trajectory.risk), 0, not trajectory.risk)
     if trajectory.candidate is not None:
         is_one = trajectory.candidate < plan.search.candidates
         book.rule("candidate is one of those tried", trajectory.candidate, None, is_one)
@@ -172,33 +167,6 @@ def _check_header_sources(mr: AcquisitionRecord, volume: Volume, book: Ledger) -
 
 
 # --- one path ----------------------------------------------------------------------------------
-
-
-def _check_words(trajectory: TrajectoryRecord, truth: Recomputed, book: Ledger) -> None:
-    """Depth and both angles in the words are those of the needle."""
-    words = trajectory.words
-    depth = re.search(r"\bdepth (\d+) mm$", words)
-    is_right = depth is not None and abs(float(depth[1]) - truth.length_mm) <= WORD_TOL
-    book.rule("words: depth", words, truth.length_mm, is_right)
-    if not re.search(r"\bdegrees?\b|\btilt\b", words):
-        book.rule("words: angles", words, None, words.startswith("depth "))
-        return
-    tilt = re.search(r"\b(\d+) degrees? (cranial|caudal)\b", words)
-    told = 0.0 if tilt is None else float(tilt[1]) * (1 if tilt[2] == "cranial" else -1)
-    is_told = tilt is not None or "no cranial or caudal tilt" in words
-    is_right = is_told and abs(told - truth.craniocaudal_deg) <= WORD_TOL
-    book.rule("words: cranio-caudal angle", words, truth.craniocaudal_deg, is_right)
-    axial = re.search(r"\b(\d+) degrees? (towards|away from|to the)\b", words)
-    told = 0.0 if axial is None else float(axial[1])
-    is_told = axial is not None or "straight in the axial plane" in words
-    is_right = is_told and abs(told - abs(truth.axial_deg)) <= WORD_TOL
-    book.rule("words: axial angle", words, truth.axial_deg, is_right)
-    side = re.search(r"^entry (\d+) mm (left|right) of ", words)
-    if side is not None and axial is not None:
-        to_left = truth.axial_deg > 0
-        is_towards = to_left != (side[2] == "left")
-        is_right = axial[2] == ("towards" if is_towards else "away from")
-        book.rule("words: to which side the needle points", words, truth.axial_deg, is_right)
 
 
 def _check_shape(

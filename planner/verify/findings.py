@@ -11,7 +11,13 @@ from planner.geometry import Mask, Volume
 from planner.geometry.frames import FloatArray
 from planner.io.plan_document import FindingRecord, PlanDocument, Point, TrajectoryRecord
 from planner.model import Finding, Protocol, StructureRole, StructureSet, Verdict
-from planner.verify.artefact import check_artefact_finding
+from planner.verify.artefact_findings import check_artefact_finding
+from planner.verify.crossings import (
+    bone_verdict,
+    check_bone_entry,
+    is_vital,
+    tells_entry_angle,
+)
 from planner.verify.exact import NearestPoints, Skin, VoxelBoxes, walk_voxels
 from planner.verify.ledger import Ledger
 from planner.verify.metal import MetalTruth
@@ -27,6 +33,8 @@ CLEARANCE_STEP_MM = 0.01
 """Clearances are rounded down to a multiple of this."""
 ROUNDING = 0.005 + 1e-6
 """Other numbers of findings are rounded to two decimals."""
+
+_GOOD = (Verdict.PASS, Verdict.CAUTION)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -82,6 +90,8 @@ class Surroundings:
     b0_direction_lps: FloatArray | None
     doubts: tuple[Finding, ...]
     """What is doubtful about the masks and the skin, for every path."""
+    middles: tuple[tuple[float, str], ...] = ()
+    """Lines from which the words may tell the entry: L (mm) and name."""
     soft_mm: Mapping[str, float] = field(default_factory=dict)
     """Soft margins: their floor (or contact) rejects, and less than this is a caution."""
     shaft_mm: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -161,7 +171,9 @@ class FindingChecker:
             "outside_body": self._outside_body,
             "coverage": self._coverage,
             "missing_structure": self._missing,
-            "bone_crossed": self._bone_crossed,
+            "bone_crossed": self._crossed,
+            "bone_entry_angle": self._bone_entry,
+            "crossed": self._crossed,
             "bore": self._bore,
             "needle_artefact": self._artefact,
             "shaft_clearance": self._shaft,
@@ -254,27 +266,38 @@ class FindingChecker:
         ]
         self._same_verdict(claim, finding, Verdict.worst(of))
 
-    def _bone_crossed(self, claim: str, finding: FindingRecord) -> None:
-        protocol = self.around.protocol
-        by_user = protocol is not None and not protocol.bone.may_be_crossed
-        self._same_verdict(claim, finding, Verdict.CAUTION if by_user else Verdict.PASS)
+    def _crossed(self, claim: str, finding: FindingRecord) -> None:
         name = finding.structure or ""
         if name not in self.around.structures:
             self.book.same(f"{claim}.structure", name, None, note="no such structure was given")
             return
+        structure, protocol = self.around.structures[name], self.around.protocol
+        is_soft = finding.constraint == "crossed"
+        kind = is_vital(structure) if is_soft else structure.role is StructureRole.BONE
+        self.book.rule(f"{claim} is of its kind", name, kind, kind)
+        needed = Verdict.CAUTION if is_soft else bone_verdict(structure, protocol)
+        self._same_verdict(claim, finding, needed)
         may_be_crossed = self.around.margins_mm[name] is None
         self.book.rule(f"{claim} is allowed", name, may_be_crossed, may_be_crossed)
         mask = self.around.structures[name].mask
-        walk = walk_voxels(self.truth.entry_lps_mm, self.truth.axis_end_lps_mm, mask.grid)
-        crossed_mm = float(np.sum((walk.to_mm - walk.from_mm)[walk.inside(mask)]))
+        crossed_mm = length_in_mm(mask, self.truth)
         self.book.close(f"{claim}.measured", finding.measured, crossed_mm, ROUNDING + 1e-4)
+
+    def _bone_entry(self, claim: str, finding: FindingRecord) -> None:
+        bone = None if self.around.way is None else self.around.way.bones
+        is_asked = bone is not None and tells_entry_angle(self.around.protocol)
+        self.book.rule(f"{claim} is told of bone", finding.structure, None, is_asked)
+        self._same_verdict(claim, finding, Verdict.PASS)
+        if bone is not None:
+            entry, end = self.truth.entry_lps_mm, self.truth.axis_end_lps_mm
+            check_bone_entry(claim, finding, bone, entry, end, self.book)
 
     def _bore(self, claim: str, finding: FindingRecord) -> None:
         self.book.close(f"{claim}.required", finding.required, 0.0, 0.0)
 
     def _artefact(self, claim: str, finding: FindingRecord) -> None:
         check_artefact_finding(
-            claim, finding, self.path, self.around.structures, self.truth.radius_mm, self.book
+            claim, finding, self.path, self.plan, self.around.structures, self.book
         )
 
     def _way(self, claim: str, finding: FindingRecord) -> None:
@@ -324,10 +347,21 @@ class FindingChecker:
         )
 
 
+def check_not_passed(trajectory: TrajectoryRecord, claim: str, is_kept: bool, book: Ledger) -> None:
+    """A path that breaks the rule must not be called pass or caution."""
+    book.rule(claim, str(trajectory.verdict), is_kept, is_kept or trajectory.verdict not in _GOOD)
+
+
 def _verdict_of(room: float, caution_band: float) -> Verdict:
     if room >= caution_band:
         return Verdict.PASS
     return Verdict.CAUTION if room >= 0.0 else Verdict.FAIL
+
+
+def length_in_mm(mask: Mask, truth: Recomputed) -> float:
+    """Length of the needle, throw included, in the voxels of a mask."""
+    walk = walk_voxels(truth.entry_lps_mm, truth.axis_end_lps_mm, mask.grid)
+    return float(np.sum((walk.to_mm - walk.from_mm)[walk.inside(mask)]))
 
 
 def gap_mm(a: FloatArray, b: Point | FloatArray) -> float:

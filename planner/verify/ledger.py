@@ -15,6 +15,7 @@ class Ledger:
 
     checks: list[ClaimCheck] = field(default_factory=list)
     not_checked: dict[str, None] = field(default_factory=dict)
+    on_trust: dict[str, None] = field(default_factory=dict)
     trajectory: int | None = None
 
     def same(
@@ -70,9 +71,17 @@ class Ledger:
         """Something that cannot be checked."""
         self.not_checked[what] = None
 
+    def trust(self, what: str) -> None:
+        """Something that only the user can know: taken from the plan."""
+        self.on_trust[what] = None
+
     def report(self) -> VerificationReport:
         """All that was collected."""
-        return VerificationReport(checks=tuple(self.checks), not_checked=tuple(self.not_checked))
+        return VerificationReport(
+            checks=tuple(self.checks),
+            not_checked=tuple(self.not_checked),
+            on_trust=tuple(self.on_trust),
+        )
 
     def _add(
         self,

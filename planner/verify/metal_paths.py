@@ -22,6 +22,12 @@ from planner.verify.findings import (
 from planner.verify.ledger import Ledger
 from planner.verify.metal import DISTRUST, MetalTruth, fat_shift_mm, touches_swept
 from planner.verify.metal_findings import VOID
+from planner.verify.metal_presence import (
+    check_marrow,
+    check_metal_presence,
+    check_zones,
+    is_in_bone,
+)
 
 CHECKED_MM = 12.0
 """Claims of more room than this are checked up to here."""
@@ -46,11 +52,14 @@ def check_metal(
         book.rule("susceptibility is of a known field", bool(implants), False, _is_empty(record))
         if implants:
             _check_unknown(plan, trajectory, book)
+        check_marrow(plan, trajectory, around.structures, book)
         return
     if not isinstance(record, SusceptibilityRecord):
         book.rule("susceptibility is given beside metal", None, None, False)
         return
     _check_zones(record, truth, trajectory, book)
+    check_zones(record, truth, around, around.metal, book)
+    check_metal_presence(plan, trajectory, record, truth, around, book)
     _check_target(plan, record, around, trajectory, book)
     _check_swept(trajectory, record, truth, around, book)
     _check_void(trajectory, truth, around, around.metal, book)
@@ -102,12 +111,7 @@ def _check_target(
         # too near to metal for dipoles: the target lies in the void, which is checked
         is_kept = not np.isfinite(least) or claimed >= DISTRUST * least - NUMERIC_TOL_MM
         book.rule(f"susceptibility.target_shift.{name} is not too small", claimed, least, is_kept)
-    bones = [
-        s.mask
-        for s in around.structures.structures
-        if s.role is StructureRole.BONE or s.structure_class == "bone"
-    ]
-    in_bone = any(bool(mask.contains(point)) for mask in bones)
+    in_bone = is_in_bone(point, around.structures)
     book.close(
         "susceptibility.target_shift.fat_mm",
         shift.fat_mm,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from planner.geometry import Volume
@@ -25,6 +27,7 @@ def check_mr(plan: PlanDocument, volume: Volume, book: Ledger) -> None:
     for name in _FROM_HEADER:
         if _source(plan.mr, name) == "tag" and name in header:
             book.close(f"mr.{name}", getattr(plan.mr, name), _number(header[name]), 1e-6)
+    _check_nothing_hidden(plan.mr, header, book)
     stated = _number(header.get("field_t"))
     if _source(plan.mr, "field_t") == "tag" and stated is not None and plan.mr.field_t is not None:
         off = abs(plan.mr.field_t / stated - 1.0) if stated > 0 else np.inf
@@ -38,6 +41,20 @@ def check_mr(plan: PlanDocument, volume: Volume, book: Ledger) -> None:
     if _source(plan.mr, "readout_axis_lps") in ("tag", "derived") and plan.mr.readout_axis_lps:
         along = np.abs(axes.T @ np.array(plan.mr.readout_axis_lps)).max()
         book.close("mr.readout_axis_lps along a row or column", float(along), 1.0, 1e-3)
+
+
+def _check_nothing_hidden(
+    mr: AcquisitionRecord, header: Mapping[str, object], book: Ledger
+) -> None:
+    """What the header states is given: a value called missing would hide all that follows."""
+    frequency_mhz, field_t = (_number(header.get(k)) for k in ("imaging_frequency_mhz", "field_t"))
+    for name in (*_FROM_HEADER, "slice_thickness_mm", "field_t"):
+        stated = _number(header.get(name))
+        if stated is None or not (np.isfinite(stated) and stated > 0):
+            continue
+        may_be_doubtful = name == "field_t" and frequency_mhz is not None and field_t is not None
+        is_given = getattr(mr, name) is not None and (may_be_doubtful or name not in mr.problems)
+        book.rule(f"mr.{name} is given, as the header has it", is_given, True, is_given)
 
 
 def check_implants(plan: PlanDocument, structures: StructureSet, book: Ledger) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from planner.geometry import Grid
 from planner.io.plan_document import ClearanceRecord, PlanDocument, TrajectoryRecord
-from planner.model import MaskSource, Protocol, StructureRole, Verdict
-from planner.model.naming import holds_words
+from planner.model import Protocol, Verdict
 from planner.verify.artefact import check_artefact, check_bore
+from planner.verify.artefact_findings import check_artefact_presence
 from planner.verify.claims import check_path_claims
-from planner.verify.exact import VoxelBoxes, room_to_faces_mm, walk_voxels
+from planner.verify.coverage import check_bone_presence, check_coverage
+from planner.verify.exact import VoxelBoxes, walk_voxels
 from planner.verify.findings import (
     ANGLE_TOL_DEG,
     LENGTH_TOL_MM,
@@ -21,6 +21,7 @@ from planner.verify.findings import (
     Recomputed,
     Surroundings,
     check_clearance,
+    check_not_passed,
     gap_mm,
     is_clearance,
 )
@@ -30,11 +31,11 @@ from planner.verify.metal_paths import check_metal
 from planner.verify.needle import check_angles, check_axis, check_cost, recomputed
 from planner.verify.planes import check_planes
 from planner.verify.way_findings import check_way_presence
+from planner.verify.words import check_words
 
 MIN_NEEDLE_MM = 1e-6
 MAX_REACH_MM = 1e4
 SKIN_TOL_VOXELS = 1.0
-WHOLE_IMAGE_TOL_MM = 0.02
 END_GUARD_MM = 5.0
 """Nearer to padding or to a cut, what looks like skin may be the image's end."""
 
@@ -43,8 +44,6 @@ SHAFT_FROM_MM = 5.0
 
 NEEDED_FINDINGS = ("length", "skin_angle", "outside_body")
 """Findings that every path has, beside its clearances."""
-
-_GOOD = (Verdict.PASS, Verdict.CAUTION)
 
 
 def check_trajectory(
@@ -61,10 +60,13 @@ def check_trajectory(
     _check_clearances(plan, trajectory, around, truth, book)
     _check_place(trajectory, truth, around, book)
     _check_entry(plan, trajectory, truth, around, book)
-    _check_coverage(trajectory, truth, around, book)
+    check_coverage(trajectory, truth, around, book)
+    check_bone_presence(trajectory, truth, around, book)
     check_metal(plan, trajectory, truth, around, book)
     check_artefact(plan, trajectory, truth.b0_deg, book)
+    check_artefact_presence(plan, trajectory, around.structures, book)
     check_bore(plan, trajectory, book)
+    check_words(trajectory, truth, around, book)
     check_path_claims(plan, trajectory, truth, book)
     checker = FindingChecker(plan=plan, truth=truth, around=around, book=book, path=trajectory)
     for number, finding in enumerate(trajectory.findings, start=1):
@@ -147,7 +149,7 @@ def _check_clearances(
             if around.is_displaced(name):
                 exact_mm = min(exact_mm, trajectory.clearance_mm.get(name, -np.inf))
             is_kept = exact_mm >= needed_mm - NUMERIC_TOL_MM
-            _check_not_passed(trajectory, f"margin to '{name}' is kept", is_kept, book)
+            check_not_passed(trajectory, f"margin to '{name}' is kept", is_kept, book)
             soft_mm = around.soft_mm.get(name, 0.0)
             is_ample = (
                 exact_mm >= soft_mm - NUMERIC_TOL_MM or trajectory.verdict is not Verdict.PASS
@@ -211,13 +213,13 @@ def _check_place(
     """The path, throw included, lies in the image and in the body, and starts on the skin."""
     walk = walk_voxels(truth.entry_lps_mm, truth.axis_end_lps_mm, around.volume.grid)
     in_image = bool(np.all(walk.is_in_grid))
-    _check_not_passed(trajectory, "path lies in the image", in_image, book)
-    _check_not_passed(trajectory, "path lies in the body", truth.is_in_body, book)
+    check_not_passed(trajectory, "path lies in the image", in_image, book)
+    check_not_passed(trajectory, "path lies in the body", truth.is_in_body, book)
     off = np.inf if around.skin is None else around.skin.voxels_to_surface(truth.entry_lps_mm)
-    _check_not_passed(trajectory, "entry lies on the skin", off <= SKIN_TOL_VOXELS, book)
+    check_not_passed(trajectory, "entry lies on the skin", off <= SKIN_TOL_VOXELS, book)
     if around.skin is not None:
         is_seen = around.skin.is_seen_beside(truth.entry_lps_mm, END_GUARD_MM)
-        _check_not_passed(trajectory, "image goes on beside the entry", is_seen, book)
+        check_not_passed(trajectory, "image goes on beside the entry", is_seen, book)
 
 
 def _check_entry(
@@ -235,7 +237,7 @@ def _check_entry(
             for reach_mm in (min(SHAFT_FROM_MM, out_mm), out_mm)
         )
         is_free = not walk_voxels(near, hub, around.body.grid).inside(around.body).any()
-        _check_not_passed(trajectory, "needle outside the skin meets no body", is_free, book)
+        check_not_passed(trajectory, "needle outside the skin meets no body", is_free, book)
     forbidden = plan.options.get("forbidden_entry") or ()
     for name in forbidden if isinstance(forbidden, list) else ():
         if name not in around.structures:
@@ -245,10 +247,10 @@ def _check_entry(
         entry = truth.entry_lps_mm
         gap = VoxelBoxes.of(structure.mask).nearest_to_segment(entry, entry).distance_mm
         is_apart = gap > (structure.margin_mm or 0.0)
-        _check_not_passed(trajectory, f"entry keeps off '{name}'", is_apart, book)
+        check_not_passed(trajectory, f"entry keeps off '{name}'", is_apart, book)
     if around.protocol is not None:
         is_allowed = _is_allowed_approach(around.protocol, truth)
-        _check_not_passed(trajectory, "approach is one of the procedure", is_allowed, book)
+        check_not_passed(trajectory, "approach is one of the procedure", is_allowed, book)
 
 
 def _is_allowed_approach(protocol: Protocol, truth: Recomputed) -> bool:
@@ -263,71 +265,3 @@ def _is_allowed_approach(protocol: Protocol, truth: Recomputed) -> bool:
     to_back = float(truth.direction_lps[1])
     sides = {"posterior": to_back < 0, "anterior": to_back > 0}
     return protocol.approach_side is None or sides[protocol.approach_side]
-
-
-def _check_coverage(
-    trajectory: TrajectoryRecord, truth: Recomputed, around: Surroundings, book: Ledger
-) -> None:
-    """Each structure to avoid is known as far as its margin reaches, and none is missing."""
-    classes = _given_classes(around)
-    for structure in around.structures.structures:
-        margin_mm = around.margins_mm[structure.name]
-        if margin_mm is None:
-            continue
-        reach_mm = (around.reach_mm(structure.name) or 0.0) + truth.radius_mm
-        is_known = _covers(structure.source, around.volume.grid, truth, reach_mm)
-        _check_not_passed(trajectory, f"mask of '{structure.name}' covers the path", is_known, book)
-        is_seen = truth.cut_room_mm >= reach_mm - NUMERIC_TOL_MM
-        _check_not_passed(
-            trajectory, f"image goes on as far as the margin of '{structure.name}'", is_seen, book
-        )
-    is_whole = min(truth.cut_room_mm, truth.face_room_mm) >= truth.radius_mm - NUMERIC_TOL_MM
-    _check_not_passed(trajectory, "needle's whole thickness lies in the image", is_whole, book)
-    for needed in around.required_mm:
-        _check_not_passed(
-            trajectory, f"a mask of class '{needed}' is given", needed in classes, book
-        )
-
-
-def _given_classes(around: Surroundings) -> set[str]:
-    """What the procedure asks for and a structure to avoid is given of: classes and names."""
-    given = {"bone"} if around.structures.with_role(StructureRole.BONE) else set()
-    protocol = around.protocol
-    for structure in around.structures.structures:
-        name, kind = structure.name, structure.structure_class
-        if structure.role.is_obstacle and protocol is None and kind is not None:
-            given.add(kind)
-        if not structure.role.is_obstacle or protocol is None or protocol.may_cross(name, kind):
-            continue
-        is_bone = structure.role is StructureRole.BONE
-        is_nerve = not holds_words(name, ("foramen", "foramina"))
-        for rule in protocol.margins:
-            of_bone = rule.structure_class == "bone"
-            words = " ".join(rule.name_words)
-            may_be_one = rule.structure_class != "nerve" or is_nerve or "foramen" in words
-            is_named = not words or holds_words(name, rule.name_words)
-            is_of_class = bool(words) or kind == rule.structure_class
-            if is_bone == of_bone and may_be_one and is_named and is_of_class:
-                given.add(rule.label)
-    return given
-
-
-def _covers(source: MaskSource, image: Grid, truth: Recomputed, reach_mm: float) -> bool:
-    """Whether the grid a mask was drawn on holds the path and what is within reach of it.
-
-    A mask whose grid holds the whole image knows all of it; whether that is
-    enough is a question of where the image cuts the body.
-    """
-    corners = image.corners_lps_mm()
-    around_image = [room_to_faces_mm(source.grid, c, c).min() for c in corners]
-    if min(around_image) >= -WHOLE_IMAGE_TOL_MM:
-        return True
-    room_mm = float(room_to_faces_mm(source.grid, truth.entry_lps_mm, truth.axis_end_lps_mm).min())
-    return room_mm >= reach_mm - NUMERIC_TOL_MM
-
-
-def _check_not_passed(
-    trajectory: TrajectoryRecord, claim: str, is_kept: bool, book: Ledger
-) -> None:
-    """A path that breaks the rule must not be called pass or caution."""
-    book.rule(claim, str(trajectory.verdict), is_kept, is_kept or trajectory.verdict not in _GOOD)

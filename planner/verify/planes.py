@@ -26,8 +26,6 @@ def check_planes(trajectory: TrajectoryRecord, truth: Recomputed, book: Ledger) 
     """Two planes hold the needle at right angles, one lies across it at the tip."""
     entry, tip = truth.entry_lps_mm, np.array(trajectory.tip_lps_mm)
     planes = trajectory.scan_planes
-    if not planes:
-        return
     book.rule("scan_planes: number", len(planes), 3, len(planes) == 3)
     for number, plane in enumerate(planes, start=1):
         claim = f"scan_planes[{number}]"

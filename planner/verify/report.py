@@ -54,6 +54,9 @@ class VerificationReport:
 
     checks: tuple[ClaimCheck, ...]
     not_checked: tuple[str, ...] = ()
+    on_trust: tuple[str, ...] = ()
+    """Roles, margins, metals and choices that the plan gives as the user's: nothing in the image
+    can confirm them."""
 
     @property
     def ok(self) -> bool:
@@ -99,14 +102,21 @@ class VerificationReport:
                 for c in self.checks
             ],
             "not_checked": list(self.not_checked),
+            "on_trust": list(self.on_trust),
         }
 
     def to_text(self, *, with_confirmed: bool = False) -> str:
         """Text for people: the outcome, then what was not confirmed."""
         lines = [self._headline()]
-        lines += [check.to_text() for check in self.failures]
         if with_confirmed:
             lines += [check.to_text() for check in self.checks if check.ok]
+        if self.on_trust:
+            lines.append(
+                "Roles, margins and choices taken from the plan as the user's word: "
+                + "; ".join(" ".join(what.split()) for what in self.on_trust)
+                + "."
+            )
+        lines += [check.to_text() for check in self.failures]
         if self.not_checked:
             lines.append("Not checked: " + "; ".join(self.not_checked) + ".")
         lines.append(RESEARCH_USE)
@@ -115,7 +125,10 @@ class VerificationReport:
     def _headline(self) -> str:
         total = len(self.checks)
         if self.ok:
-            return f"VERIFIED: all {total} claims were confirmed by an independent computation."
+            said = f"VERIFIED: all {total} claims were confirmed by an independent computation"
+            if self.on_trust:
+                said += ", taking the user's word for what is named below"
+            return f"{said}."
         if not self.checks:
             return "NOT VERIFIED: nothing could be checked."
         counts = Counter(check.kind for check in self.failures)

@@ -14,6 +14,7 @@ from planner.geometry.frames import FloatArray
 from planner.io.plan_document import PlanDocument
 from planner.io.plan_file import plan_document
 from planner.model import Finding, PlanResult, Protocol, StructureRole, StructureSet, Verdict
+from planner.verify.asked import check_asked
 from planner.verify.claims import check_plan_claims, check_region_claims, needle_is_known
 from planner.verify.exact import Skin, VoxelBoxes, unseen_boxes
 from planner.verify.findings import Surroundings
@@ -33,6 +34,7 @@ from planner.verify.pairs import check_pairs
 from planner.verify.paths import check_trajectory
 from planner.verify.report import VerificationReport
 from planner.verify.way import protocol_as_planned, way_truth
+from planner.verify.words import check_midline, middles_told
 
 
 def verify_plan(
@@ -87,6 +89,8 @@ def verify_plan(
     check_implants(plan, structures, book)
     check_plan_claims(plan, volume, structures, protocol, book)
     check_region_claims(plan, way.region, book)
+    check_midline(plan, structures, found.mask, book)
+    check_asked(plan, structures, protocol, book)
     _check_search(plan, book)
     allow_bone = plan.options.get("allow_bone")
     margins_mm = {
@@ -115,6 +119,7 @@ def verify_plan(
             for name, structure in structures.items()
             if (shaft := shaft_margin_mm(structure, protocol, allow_bone)) is not None
         },
+        middles=middles_told(plan, structures, found.mask),
         required_mm=_required_classes(plan, protocol),
         b0_direction_lps=_b0_of(plan, volume),
         metal=metal_truth(plan, structures),
@@ -130,7 +135,6 @@ def verify_plan(
     _check_order(plan, book)
     _check_verdict(plan, book)
     book.skip("explanation, warnings and notes (text)")
-    book.skip("where the patient's midline is, and how far from it the words put the entry")
     book.skip("whether a better path exists, Pareto-optimality, and counts of rejected candidates")
     book.skip("whether an entry lies on the table")
     if around.metal is not None:

@@ -21,12 +21,12 @@ from planner.io.plan_document import PlanDocument
 from planner.model import BoneRule, Protocol, StructureRole, StructureSet, TargetRegion
 from planner.verify.exact import VoxelBoxes
 from planner.verify.ledger import Ledger
+from planner.verify.way_doubts import doubts_expected, turned_at
 from planner.verify.way_kambin import KambinTruth
 
 REGION_PREFIX = "region:"
 PLACE_TOL_MM = 1e-6
 WALL_REACH_MM = 20.0
-MIDLINE_WINDOWS_MM = (15.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -53,11 +53,15 @@ class WayTruth:
     region_border: VoxelBoxes | None = None
     is_point: bool = False
     """The target is a point, judged by the region that it lies in."""
+    is_outside: bool = False
+    """A point that lies in the whole anatomy, but not in the region itself."""
     others: Mask | None = None
     """Vertebrae that a path through a pedicle must not touch."""
     kambin: KambinTruth | None = None
     expected: Mapping[str, bool] = field(default_factory=dict)
     """By constraint: whether it can be measured; what cannot is unknown on every path."""
+    turned_deg: float | None = None
+    """How far the target's vertebra is turned in the scanner; None where not known."""
 
 
 def protocol_as_planned(
@@ -80,10 +84,14 @@ def way_truth(
 ) -> WayTruth:
     """Region, pedicles and the rules that follow from the procedure."""
     region = _region(plan, structures, book)
-    _check_midline(plan, structures, book)
     is_point = plan.target.region is None
     if is_point and protocol is not None and _asks_for_region(protocol):
         region = _region_of_point(plan, structures, protocol)
+    turned_deg, doubts = None, {}
+    if protocol is not None:
+        point = np.array(plan.target.point_lps_mm)
+        turned_deg = turned_at(protocol, region, structures, point)
+        doubts = doubts_expected(protocol, region, structures, point, turned_deg)
     if protocol is not None and region is not None:
         protocol = protocol.at_level(region.level, region.side)
     bones = [s.mask.inside for s in structures.with_role(StructureRole.BONE)]
@@ -95,13 +103,18 @@ def way_truth(
         pedicles=pedicles,
         bones=None if not bones else Mask(grid=structures.grid, inside=np.any(bones, axis=0)),
         is_point=is_point,
+        is_outside=is_point
+        and region is not None
+        and not bool(region.mask.contains(np.array(plan.target.point_lps_mm))),
         others=None if protocol is None else _other_vertebrae(plan, structures, protocol, region),
         kambin=None
         if not _is_kambin(protocol) or region is None or region.axes is None
         else KambinTruth.of(structures, region),
         region_border=None if region is None else VoxelBoxes.of(_complement(region.mask)),
         expected=_expected(protocol, region, plan, bool(bones), bool(pedicles))
-        | _expected_of_bone(plan, structures, protocol, region),
+        | _expected_of_bone(plan, structures, protocol, region)
+        | doubts,
+        turned_deg=turned_deg,
     )
 
 
@@ -193,8 +206,10 @@ def _expected(
     expected |= dict.fromkeys(places_asked(protocol), region.axes is not None)
     if protocol.tip is not None and protocol.tip.far_wall is not None:
         expected["far_wall"] = True
-    if "max_plane_angle_deg" in numbers and region.plane_normal_lps is not None:
-        expected["joint_plane"] = True
+    has_plane = region.plane_normal_lps is not None
+    is_drawn_joint = protocol.corridor is not None and protocol.corridor.kind == "joint_plane"
+    if "max_plane_angle_deg" in numbers and (has_plane or (is_drawn_joint and not is_point)):
+        expected["joint_plane"] = has_plane
     if "max_depth_mm" in numbers:
         expected["depth_in_target"] = True
     return expected
@@ -219,23 +234,6 @@ def _is_kambin(protocol: Protocol | None) -> bool:
     return rule is not None and rule.kind == "kambin"
 
 
-def _check_midline(plan: PlanDocument, structures: StructureSet, book: Ledger) -> None:
-    """The plan's middle against that of the spinal canal, or of unpaired bone, at the level."""
-    level_mm = plan.target.point_lps_mm[2]
-    for window_mm in MIDLINE_WINDOWS_MM:
-        for structure in structures.structures:
-            if structure.structure_class != "spinal_canal":
-                continue
-            x, _, z = _lps(structure.mask.grid, np.argwhere(structure.mask.inside)).T
-            near = x[np.abs(z - level_mm) <= window_mm]
-            if near.size:
-                told = plan.target.midline_l_mm
-                off = np.inf if told is None else abs(told - float(near.mean()))
-                book.close("target.midline_l_mm is off the spinal canal by", off, 0.0, 5.0)
-                return
-    book.skip("where the patient's midline is, without a spinal canal")
-
-
 def _asks_for_region(protocol: Protocol) -> bool:
     tip = protocol.tip
     if tip is not None and not (tip.far_wall is None and tip.border is None):
@@ -249,7 +247,11 @@ def _asks_for_region(protocol: Protocol) -> bool:
 def _region_of_point(
     plan: PlanDocument, structures: StructureSet, protocol: Protocol
 ) -> TargetRegion | None:
-    """Of all regions of the procedure's kinds, the first that the point is in."""
+    """Of all regions of the procedure's kinds, the first that the point is in.
+
+    Else, of those whose whole anatomy holds it, the one with the nearest centre.
+    """
+    beside: list[TargetRegion] = []
     point = np.array(plan.target.point_lps_mm)
     levels = _levels_by_distance(structures, point)
     for kind in protocol.targets:
@@ -262,7 +264,9 @@ def _region_of_point(
                     continue
                 if bool(region.mask.contains(point)):
                     return region
-    return None
+                if region.wall is not None and bool(region.wall.contains(point)):
+                    beside.append(region)
+    return min(beside, key=lambda r: float(((r.centre_lps_mm - point) ** 2).sum()), default=None)
 
 
 def _levels_by_distance(structures: StructureSet, point: FloatArray) -> list[str]:
@@ -280,7 +284,7 @@ def _levels_by_distance(structures: StructureSet, point: FloatArray) -> list[str
 def _vertebra_of(
     plan: PlanDocument, structures: StructureSet, region: TargetRegion | None
 ) -> str | None:
-    if region is not None:
+    if region is not None and region.level is not None:
         return region.level
     point = np.array(plan.target.point_lps_mm)
     for structure in structures.structures:

@@ -9,6 +9,7 @@ from planner.model import Protocol, Span, Verdict
 from planner.verify.exact import VoxelBoxes
 from planner.verify.ledger import Ledger
 from planner.verify.way import WayTruth, wall_gap_mm
+from planner.verify.way_doubts import STRAIGHT_DEG
 from planner.verify.way_numbers import PathWay, run_mm
 
 ROUNDING = 0.005 + 1e-6
@@ -50,6 +51,9 @@ WAY_FINDINGS = (
     "kambin",
     "below_root",
     "cannula",
+    "exiting_root",
+    "level_angles",
+    "patient_rotated",
     *TIP_PLACES,
     *REGION_FINDINGS,
 )
@@ -62,7 +66,7 @@ def check_way_presence(path: TrajectoryRecord, way: WayTruth, book: Ledger) -> N
         book.rule(f"findings hold '{constraint}' once", len(held), 1, len(held) == 1)
     if way.region is not None:
         held = [f for f in path.findings if f.constraint == "target_region"]
-        needed = 0 if way.is_point else len(way.region.warnings)
+        needed = int(way.is_outside) if way.is_point else len(way.region.warnings)
         book.rule("findings hold the region's warnings", len(held), needed, len(held) == needed)
 
 
@@ -85,7 +89,7 @@ def check_way_finding(
         return
     if name not in REGION_FINDINGS and not way.expected.get(name, False):
         is_soft = name == "direction" and not way.protocol.direction_is_hard
-        is_soft = is_soft or name in TIP_PLACES
+        is_soft = is_soft or name in (*TIP_PLACES, "joint_plane", "level_angles")
         wanted = Verdict.CAUTION if is_soft else Verdict.UNKNOWN
         is_kept = name in way.expected and finding.verdict is wanted and finding.measured is None
         book.rule(f"{claim}.verdict", str(finding.verdict), str(wanted), is_kept)
@@ -199,6 +203,7 @@ def limits_of(name: str, protocol: Protocol, radius_mm: float = 0.0) -> tuple[fl
         "kambin": (2.0 * (radius_mm + number("gap_mm", 0.0)), np.inf, True),
         "below_root": (0.0, np.inf, True),
         "cannula": (-np.inf, number("max_cannula_mm", np.inf), True),
+        "patient_rotated": (-np.inf, STRAIGHT_DEG, False),
         "disc_obliquity": (-np.inf, number("max_disc_obliquity_deg", np.inf), False),
         "safe_triangle_area": (number("least_triangle_area_mm2", -np.inf), np.inf, False),
     }

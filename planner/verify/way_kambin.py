@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.anatomy import find_region
+from planner.errors import PlannerError
 from planner.geometry import Mask
 from planner.geometry.frames import FloatArray
 from planner.model import StructureRole, StructureSet, TargetRegion
@@ -30,22 +32,14 @@ class KambinTruth:
         """From all bone, the canal and every nerve near the region."""
         grid = structures.grid
         walls = np.zeros(grid.shape_kji, dtype=bool)
-        nerves = np.zeros(grid.shape_kji, dtype=bool)
         for structure in structures.structures:
-            is_nerve = structure.structure_class == "nerve"
-            if is_nerve:
-                nerves |= structure.mask.inside
-            if (
-                is_nerve
-                or structure.structure_class == "spinal_canal"
-                or structure.role is StructureRole.BONE
-            ):
+            is_soft = structure.structure_class in ("nerve", "spinal_canal")
+            if is_soft or structure.role is StructureRole.BONE:
                 walls |= structure.mask.inside
-        roots = {}
-        for side in ("left", "right") if region.side is None else (region.side,):
-            kept = _root(region, side, nerves)
-            if kept.any():
-                roots[side] = VoxelBoxes.of(Mask(grid=grid, inside=kept))
+        roots = {
+            side: VoxelBoxes.of(Mask(grid=grid, inside=kept))
+            for side, kept in roots_by_side(region, structures).items()
+        }
         return cls(
             region=region,
             walls=VoxelBoxes.of(Mask(grid=grid, inside=walls & _near(region))),
@@ -93,6 +87,28 @@ class KambinTruth:
         if region.side is not None:
             return side, entry + at * along, end
         return side, entry + max(at - STRETCH_MM, 0.0) * along, entry + at * along
+
+
+def roots_by_side(region: TargetRegion, structures: StructureSet) -> dict[str, np.ndarray]:
+    """Nerve that can be the exiting root, by side; at a disc, of sides whose foramen has one."""
+    nerves = np.zeros(structures.grid.shape_kji, dtype=bool)
+    for structure in structures.structures:
+        if structure.structure_class == "nerve":
+            nerves |= structure.mask.inside
+    found = {}
+    for side in ("left", "right") if region.side is None else (region.side,):
+        kept = _root(region, side, nerves)
+        if not kept.any():
+            continue
+        if region.side is None:
+            try:
+                foramen = find_region(f"foramen:{region.level}:{side}", structures)
+            except PlannerError:
+                foramen = None
+            if foramen is not None and not _root(foramen, side, nerves).any():
+                continue
+        found[side] = kept
+    return found
 
 
 def _root(region: TargetRegion, side: str, nerves: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ class PathWay:
         return float(np.degrees(np.arctan2(across, np.sqrt(max(0.0, 1.0 - across**2)))))
 
     def _depth_in_target(self) -> float:
-        return _inside_mm(self.way.region.mask, self.entry, self.end)  # type: ignore[union-attr]
+        return inside_mm(self.way.region.mask, self.entry, self.end)  # type: ignore[union-attr]
 
     def _tip_in_region(self) -> float:
         assert self.way.region is not None and self.way.region_border is not None
@@ -58,7 +58,9 @@ class PathWay:
         return self.way.region_border.nearest_to_segment(self.tip, self.tip).distance_mm
 
     def _far_wall(self) -> float:
-        mask = self.way.region.mask  # type: ignore[union-attr]
+        region = self.way.region
+        assert region is not None
+        mask = region.mask if region.wall is None else region.wall
         least = np.eye(3)[int(np.argmin(np.abs(self.along)))]
         first = np.cross(self.along, least)
         first /= np.sqrt((first**2).sum())
@@ -73,23 +75,23 @@ class PathWay:
         for off in rim:
             run = run_mm(mask, self.end + off, self.along)
             # a line at the surface that left the region long before the axis runs beside it
-            met = run > 0.0 or _inside_mm(mask, self.end - slack * self.along + off, self.end + off)
+            met = run > 0.0 or inside_mm(mask, self.end - slack * self.along + off, self.end + off)
             if met and of_axis - run <= slack:
                 runs.append(run)
         return min(runs)
 
     def _cortex_angle(self) -> float | None:
-        return None if self.way.bones is None else _cortex_deg(self.way.bones, self.entry, self.end)
+        return None if self.way.bones is None else cortex_deg(self.way.bones, self.entry, self.end)
 
     def _other_vertebra(self) -> float:
         assert self.way.others is not None
-        return _inside_mm(self.way.others, self.entry, self.end)
+        return inside_mm(self.way.others, self.entry, self.end)
 
     def _pedicle(self) -> float:
-        return max(_inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles)
+        return max(inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles)
 
     def _pedicle_wall(self) -> float:
-        crossed = [_inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles]
+        crossed = [inside_mm(p.inside, self.entry, self.end) for p in self.way.pedicles]
         own = self.way.pedicles[int(np.argmax(crossed))].wall
         return own.nearest_to_segment(self.entry, self.end).distance_mm - self.radius_mm
 
@@ -125,6 +127,9 @@ class PathWay:
         assert self.way.kambin is not None
         return self.way.kambin.below_root_mm(self.entry, self.tip, self.end)
 
+    def _patient_rotated(self) -> float | None:
+        return self.way.turned_deg
+
     def _cannula(self) -> float:
         return 2.0 * self.radius_mm
 
@@ -135,7 +140,8 @@ class PathWay:
         return self.way.region.measures.get("safe_triangle_area_mm2")  # type: ignore[union-attr]
 
 
-def _inside_mm(mask: Mask, start: FloatArray, end: FloatArray) -> float:
+def inside_mm(mask: Mask, start: FloatArray, end: FloatArray) -> float:
+    """Length of a path in the voxels of a mask."""
     walk = walk_voxels(start, end, mask.grid)
     return float(np.sum((walk.to_mm - walk.from_mm)[walk.inside(mask)]))
 
@@ -149,8 +155,8 @@ def run_mm(mask: Mask, start: FloatArray, direction: FloatArray) -> float:
     return float(walk.from_mm[outside[0]])
 
 
-def _cortex_deg(bone: Mask, start: FloatArray, end: FloatArray) -> float | None:
-    """Angle to the surface of bone where a path first meets it, by a smoothed block around."""
+def cortex_deg(bone: Mask, start: FloatArray, end: FloatArray) -> float | None:
+    """Angle to the surface of bone where a path first meets it; None where it meets none."""
     walk = walk_voxels(start, end, bone.grid)
     hits = np.flatnonzero(walk.inside(bone))
     if hits.size == 0:

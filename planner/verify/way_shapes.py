@@ -17,6 +17,7 @@ UNITS = {
     "joint_plane": "degrees",
     "cortex_angle": "degrees",
     "disc_obliquity": "degrees",
+    "patient_rotated": "degrees",
     "safe_triangle_area": "mm2",
     "tip_height": "",
     "tip_central": "",

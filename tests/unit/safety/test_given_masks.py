@@ -53,7 +53,7 @@ def test_what_only_sounds_like_it_is_not(name, kind, role):
 
 
 def test_what_may_be_crossed_is_not_avoided():
-    protocol = simple_protocol(margins=(NERVE,), crossable=("dorsal root",))
+    protocol = simple_protocol(margins=(NERVE,), crossable=("nerve",))
     assert missing_rules(protocol, given("dorsal root", "nerve"))
 
 

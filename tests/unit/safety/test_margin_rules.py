@@ -233,7 +233,7 @@ def test_a_plan_below_a_soft_margin_is_a_caution_and_confirmed(kind: str, tmp_pa
 
 
 def test_a_plan_through_what_may_be_crossed_is_confirmed(tmp_path: Path) -> None:
-    protocol = protocol_with(crossable=("aorta",), approach_side="anterior")
+    protocol = protocol_with(crossable=("vessel",), approach_side="anterior")
     result = searched(protocol)
     assert "aorta" not in {c.structure for t in result.trajectories for c in t.clearances}
     document = load_plan(save_plan(result, tmp_path / "plan.json"))
@@ -246,7 +246,7 @@ def test_a_plan_through_what_may_be_crossed_is_confirmed(tmp_path: Path) -> None
     [
         # what the plan was made with, and what the procedure really asks
         (protocol_with(*SOFT), protocol_with(rule("nerve", 9.0, "nerve")), "margin"),
-        (protocol_with(crossable=("aorta",)), protocol_with(), "margin"),
+        (protocol_with(crossable=("vessel",)), protocol_with(), "margin"),
         (protocol_with(), protocol_with(rule("nerve", 12.0, "nerve", hard=False)), "soft margin"),
         (protocol_with(), protocol_with(rule("joint", 1.0, "cartilage", required=True)), "class"),
     ],

@@ -237,6 +237,23 @@ class TestPedicle:
         nobody_knows = Pedicles(level="L4", regions=(unknown,), reasons=())
         assert too_narrow(nobody_knows, needle, 1.5) is not None
 
+    @pytest.mark.parametrize(
+        ("width_mm", "offered"), [(5.9, "13G-125 of 2.4 mm"), (4.0, "18G-150"), (3.2, None)]
+    )
+    def test_a_thinner_needle_is_offered_only_where_one_of_the_sizes_fits(self, width_mm, offered):
+        needle = Needle(name="11G-125", outer_diameter_mm=3.05, length_mm=125.0)
+        sizes = [
+            Needle(name=name, outer_diameter_mm=mm, length_mm=125.0)
+            for name, mm in (("18G-150", 0.9), ("13G-125", 2.4), ("8G-125", 4.2))
+        ]
+        pedicles = self.pedicles(width_mm=width_mm)
+        wall = pedicle_rules(pedicles, needle, 1.5, "E", sizes)[1].opens.format(least="1 mm")
+        told = too_narrow(pedicles, needle, 1.5, sizes).message
+        for text in (wall, told):
+            assert f"{width_mm:.1f} mm wide" in text and "thinner" not in text
+            assert ("would fit" in text) == (offered is not None)
+            assert offered is None or offered in text
+
 
 def test_an_angle_to_no_cortex_is_unknown_and_not_refused():
     grid = grid_of("oblique", (20, 40, 40), (1.5, 0.8, 0.8))

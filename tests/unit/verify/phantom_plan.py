@@ -39,6 +39,7 @@ from planner.model import (
     verdict_of_margin,
 )
 from planner.physics import acquisition_of
+from planner.physics.scan_planes import scan_planes
 from tests.grids import ORIENTED_AXES
 
 SPACING_KJI_MM = (4.0, 0.5, 0.5)
@@ -211,9 +212,13 @@ def make_result(
         bowel = MarginRule(structure_class="bowel", margin=expert(5.0), required=True)
         protocol = _with_rule(protocol, bowel)
     needle = Needle(
-        name="22G-90", outer_diameter_mm=0.72, length_mm=90.0, throw_mm=throw_mm, material="steel"
+        name="22G-90:steel",
+        outer_diameter_mm=0.72,
+        length_mm=90.0,
+        throw_mm=throw_mm,
+        material="steel",
     )
-    target = Target(point_lps_mm=TARGET_LPS_MM, tolerance_mm=2.0, name="joint")
+    target = Target(point_lps_mm=TARGET_LPS_MM, tolerance_mm=2.0)
     margins = {"L5 root": 3.0, "iliac artery": 2.5, "sacrum": 0.5}
     uses = tuple(
         StructureUse(
@@ -394,6 +399,18 @@ def _trajectory(
         clearances=tuple(clearances),
         findings=tuple(findings),
         is_pareto_optimal=False,
-        words=f"depth {length:.0f} mm",
+        words=_words(entry, axial_deg, float(np.degrees(np.arcsin(direction[2]))), length),
+        scan_planes=scan_planes(entry, tip),
         candidate=0,
+    )
+
+
+def _words(entry: np.ndarray, axial_deg: float, tilt_deg: float, length_mm: float) -> str:
+    """The body is a slab without sides: the entry is told from the middle of the image."""
+    lateral = float(entry[0] - CENTRE_LPS_MM[0])
+    way = "away from" if axial_deg * lateral > 0 else "towards"
+    tilt = f"{abs(tilt_deg):.0f} degrees {'cranial' if tilt_deg > 0 else 'caudal'}"
+    return (
+        f"entry {abs(lateral):.0f} mm {'left' if lateral > 0 else 'right'} of the image's centre "
+        f"line, {abs(axial_deg):.0f} degrees {way} it, {tilt}, depth {length_mm:.0f} mm"
     )

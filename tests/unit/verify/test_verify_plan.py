@@ -75,7 +75,10 @@ def test_missing_class_is_unknown_and_must_not_pass() -> None:
         path["verdict"] = content["verdict"] = "caution"
 
     report = verified(plan, edited(plan, forget))
-    assert failed_claims(report) == {"a mask of class 'bowel' is given"}
+    assert failed_claims(report) == {
+        "a mask of class 'bowel' is given",
+        "findings hold 'missing_structure' of 'bowel'",
+    }
 
 
 def test_hostile_numbers_are_refused_not_a_crash(result: PlanResult) -> None:
