@@ -18,7 +18,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> DicomPlan:
     return dicom_plan(tmp_path_factory.mktemp("planned"))
 
 
-@pytest.mark.parametrize("out", ["report.sr", "report.DCM", "folder", None])
+@pytest.mark.parametrize("out", ["report.dcm", "report.DCM", "folder", None])
 def test_all_that_was_written_is_sent(
     planned: DicomPlan,
     tmp_path: Path,
