@@ -80,14 +80,14 @@ def axis_batch(
     normal_lps: FloatArray,
     entry_axes_mm: FloatArray,
     tip_lps_mm: FloatArray,
+    tip_axes_mm: FloatArray,
     throw_mm: float,
     grid: Grid,
 ) -> AxisBatch:
-    """Candidates from every entry (LPS, and the same in the grid's axes) to its tip, (n, 3)."""
+    """Candidates from every entry to its tip (LPS, and the same in the grid's axes), (n, 3)."""
     along = tip_lps_mm - entry_lps_mm
     length = np.sqrt(np.einsum("ij,ij->i", along, along))
     np.divide(along, np.maximum(length, 1e-12)[:, None], out=along)
-    tip_axes_mm = grid.to_axes_mm(tip_lps_mm)
     end_lps_mm, end_axes_mm = tip_lps_mm, tip_axes_mm
     if throw_mm != 0.0 and len(length):
         end_lps_mm = throw_end_lps_mm(entry_lps_mm, tip_lps_mm, throw_mm)

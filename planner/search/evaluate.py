@@ -168,7 +168,7 @@ class _Rejections:
             self.active = self.active[~is_bad]
 
     def names(self) -> NDArray[np.str_]:
-        return np.asarray(np.array(self._ids)[self._reason])
+        return np.take(np.array(self._ids), self._reason)
 
 
 def _binding_order(

@@ -28,7 +28,6 @@ IMAGE_END = "image_end"
 """Rejects places on the body's outline where the image ends: padding, cuts, too little air."""
 
 Indices = NDArray[np.int64]
-Judged = tuple[NDArray[np.bool_], FloatArray]
 
 HANDLE_MM = 60.0
 """Length of hub and handle beyond the shaft (engineering default, evidence E)."""
@@ -38,23 +37,16 @@ HANDLE_MM = 60.0
 class Limit:
     """One limit on the axis.
 
-    ``judge`` says of the candidates with the given indices which keep the limit, and by
-    how much (in ``unit``) each misses it: 0 where it is kept, inf or NaN where no amount
+    ``ok`` says of the candidates with the given indices which keep the limit; ``shortfall``
+    by how much (in ``unit``) each misses it: 0 where it is kept, inf or NaN where no amount
     would help.
     """
 
     constraint: str
-    judge: Callable[[Indices], Judged]
+    ok: Callable[[Indices], NDArray[np.bool_]]
+    shortfall: Callable[[Indices], FloatArray]
     unit: str = ""
     rule: WayRule | None = None
-
-    def ok(self, active: Indices) -> NDArray[np.bool_]:
-        """Which of the ``active`` candidates keep the limit, (m,)."""
-        return self.judge(active)[0]
-
-    def shortfall(self, active: Indices) -> FloatArray:
-        """By how much each of the ``active`` candidates misses the limit, (m,)."""
-        return self.judge(active)[1]
 
 
 def axis_limits(
@@ -87,20 +79,26 @@ def axis_limits(
 
 
 def _of_rule(rule: WayRule, batch: AxisBatch) -> Limit:
-    def judge(active: Indices) -> Judged:
-        values = measured(rule, batch, active)
-        return rule.ok(values), rule.shortfall(values)
-
-    return Limit(constraint=rule.constraint, judge=judge, unit=rule.unit, rule=rule)
+    return Limit(
+        constraint=rule.constraint,
+        ok=lambda active: rule.ok(measured(rule, batch, active)),
+        shortfall=lambda active: rule.shortfall(measured(rule, batch, active)),
+        unit=rule.unit,
+        rule=rule,
+    )
 
 
 def _never(constraint: str, is_bad: NDArray[np.bool_]) -> Limit:
     """A limit that no amount opens."""
-    return Limit(constraint=constraint, judge=lambda active: _hopeless(~is_bad[active]))
+    return _hopeless(constraint, lambda active: ~is_bad[active])
 
 
-def _hopeless(ok: NDArray[np.bool_]) -> Judged:
-    return ok, np.where(ok, 0.0, np.inf)
+def _hopeless(constraint: str, ok: Callable[[Indices], NDArray[np.bool_]]) -> Limit:
+    return Limit(
+        constraint=constraint,
+        ok=ok,
+        shortfall=lambda active: np.where(ok(active), 0.0, np.inf),
+    )
 
 
 def skin_angle_deg(batch: AxisBatch, active: Indices) -> FloatArray:
@@ -150,40 +148,49 @@ def _length(batch: AxisBatch, protocol: Protocol, needle: Needle) -> Limit:
     longest = needle.length_mm - protocol.length_reserve.value
     shortest = protocol.min_length.value
 
-    def judge(active: Indices) -> Judged:
+    def ok(active: Indices) -> NDArray[np.bool_]:
         length = batch.length_mm[active]
-        ok = (length <= longest) & (length >= shortest)
-        too_short = np.where(length < shortest, np.inf, 0.0)
-        return ok, np.maximum(np.maximum(length - longest, 0.0), too_short)
+        return np.asarray((length <= longest) & (length >= shortest))
 
-    return Limit(constraint="length", judge=judge, unit="mm")
+    def shortfall(active: Indices) -> FloatArray:
+        length = batch.length_mm[active]
+        too_short = np.where(length < shortest, np.inf, 0.0)
+        return np.maximum(np.maximum(length - longest, 0.0), too_short)
+
+    return Limit(constraint="length", ok=ok, shortfall=shortfall, unit="mm")
 
 
 def _approach(batch: AxisBatch, protocol: Protocol) -> Limit:
-    def judge(active: Indices) -> Judged:
-        excess = approach_excess_deg(batch, protocol, active)
-        return excess <= 0.0, np.maximum(excess, 0.0)
-
-    return Limit(constraint="approach", judge=judge, unit="degrees")
+    return Limit(
+        constraint="approach",
+        ok=lambda active: approach_excess_deg(batch, protocol, active) <= 0.0,
+        shortfall=lambda active: np.maximum(approach_excess_deg(batch, protocol, active), 0.0),
+        unit="degrees",
+    )
 
 
 def _skin_angle(batch: AxisBatch, protocol: Protocol) -> Limit:
     largest = protocol.max_skin_angle.value
 
-    def judge(active: Indices) -> Judged:
-        angle = skin_angle_deg(batch, active)
-        return angle <= largest, np.maximum(angle - largest, 0.0)
-
-    return Limit(constraint="skin_angle", judge=judge, unit="degrees")
+    return Limit(
+        constraint="skin_angle",
+        ok=lambda active: skin_angle_deg(batch, active) <= largest,
+        shortfall=lambda active: np.maximum(skin_angle_deg(batch, active) - largest, 0.0),
+        unit="degrees",
+    )
 
 
 def _bore(batch: AxisBatch, needle: Needle, bore: Bore) -> Limit:
-    def judge(active: Indices) -> Judged:
+    def room_mm(active: Indices) -> FloatArray:
         tips = np.asarray(batch.tip_lps_mm[active])
-        room = bore_room_mm(bore, batch.entry_lps_mm[active], tips, needle.length_mm)
-        return room >= 0.0, np.maximum(-room, 0.0)
+        return bore_room_mm(bore, batch.entry_lps_mm[active], tips, needle.length_mm)
 
-    return Limit(constraint=BORE, judge=judge, unit="mm")
+    return Limit(
+        constraint=BORE,
+        ok=lambda active: room_mm(active) >= 0.0,
+        shortfall=lambda active: np.maximum(-room_mm(active), 0.0),
+        unit="mm",
+    )
 
 
 def _table(
@@ -193,10 +200,10 @@ def _table(
     depth = batch.entry_lps_mm @ down_lps
     table = depth[skin].max() if skin.any() else np.inf
 
-    def judge(active: Indices) -> Judged:
+    def ok(active: Indices) -> NDArray[np.bool_]:
         facing = batch.normal_lps[active] @ down_lps
         hub = np.maximum(needle.length_mm - batch.length_mm[active], 0.0) + HANDLE_MM
         hub_depth = depth[active] - hub * (batch.direction_lps[active] @ down_lps)
-        return _hopeless((facing <= TABLE_FACING_COSINE) & (hub_depth <= table))
+        return np.asarray((facing <= TABLE_FACING_COSINE) & (hub_depth <= table))
 
-    return Limit(constraint="table_side", judge=judge)
+    return _hopeless("table_side", ok)

@@ -85,7 +85,7 @@ def candidates_of(batch: AxisBatch, found: Evaluation, cost: FloatArray) -> Cand
     bound[found.survivors] = found.least_clearance_mm
     return Candidates(
         entry_lps_mm=batch.entry_lps_mm,
-        tip_lps_mm=np.array(batch.tip_lps_mm),
+        tip_lps_mm=batch.tip_lps_mm,
         skin_normal_lps=batch.normal_lps,
         feasible=found.feasible,
         rejected_by=found.rejected_by,

@@ -84,11 +84,13 @@ class SkinSide:
         every = max(1, -(-sum(n.size for n in near) // most)) if len(near) > 1 else 1
         near = [n[::every] for n in near]
         place = np.concatenate(near)
+        counts = [n.size for n in near]
         batch = axis_batch(
-            skin.entry_lps_mm[place],
-            skin.outward_normal_lps[place],
-            self._skin_axes_mm[place],
-            np.repeat(tips_lps_mm, [n.size for n in near], axis=0),
+            np.take(skin.entry_lps_mm, place, axis=0),
+            np.take(skin.outward_normal_lps, place, axis=0),
+            np.take(self._skin_axes_mm, place, axis=0),
+            np.repeat(tips_lps_mm, counts, axis=0),
+            np.repeat(self._volume.grid.to_axes_mm(tips_lps_mm), counts, axis=0),
             throw_mm,
             self._volume.grid,
         )
