@@ -32,12 +32,13 @@ def root_findings(
     """Unknown where no labelled nerve can be the root at the target; nothing where one can.
 
     Any nerve satisfies the rule of the class: only the place tells whether this one was drawn.
-    A point beside a foramen, in no region, is asked about that foramen's root.
+    A point beside a foramen, in no region, and a region that was drawn there are asked about
+    that foramen's root.
     At a disc, the rules of its triangle tell it for the side that a path comes from.
     """
     if not set(protocol.targets) & set(ROOT_TARGETS):
         return []
-    if around is None:
+    if around is None or around.axes is None:
         around = region_beside(structures, protocol, point, BESIDE_MM)
     if around is not None and around.axes is not None:
         if roots_of(structures, around):

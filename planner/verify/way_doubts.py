@@ -99,7 +99,8 @@ def _lacks_root(
     if not any(kind in ("foramen", "disc", "s1_foramen") for kind in protocol.targets):
         return False
     nerves = [s.mask for s in structures.structures if s.structure_class == "nerve"]
-    region = region or _region_beside(protocol, structures, point)
+    if region is None or region.axes is None:
+        region = _region_beside(protocol, structures, point)
     if region is None or region.axes is None:
         gaps = (VoxelBoxes.of(m).nearest_to_segment(point, point).distance_mm for m in nerves)
         return not any(gap <= ROOT_WITHIN_MM for gap in gaps)

@@ -13,9 +13,10 @@ from planner.anatomy import find_region
 from planner.geometry import Grid, Mask
 from planner.model import Needle, StructureSet, Target, TargetRegion, Verdict
 from planner.protocols import load_protocol
+from planner.safety.exiting_root import root_findings
 from planner.safety.kambin import KambinWindow
 from planner.search.way import way_to
-from planner.verify.way_doubts import doubts_expected, turned_at
+from planner.verify.way_doubts import _lacks_root, doubts_expected, turned_at
 from planner.verify.way_kambin import KambinTruth
 from tests import phantom_scenes as scenes
 
@@ -73,6 +74,15 @@ class TestRoot:
         found = told(procedure, without("nerve_root_L4_left"), asked)
         assert found["exiting_root"].verdict is Verdict.UNKNOWN
         assert "no labelled root leaves at foramen L4-L5 left" in found["exiting_root"].note
+
+    def test_a_region_drawn_in_a_foramen_is_asked_about_that_root(self):
+        derived = find_region("foramen:L4-L5:left", scene())
+        drawn = replace(derived, name="region:drawn", axes=None, level=None, side=None)
+        protocol, point = load_protocol("transforaminal_epidural"), derived.centre_lps_mm
+        for structures, is_lacking in ((scene(), False), (without("nerve_root_L4_left"), True)):
+            found = root_findings(protocol, drawn, structures, point)
+            assert [f.verdict for f in found] == [Verdict.UNKNOWN] * is_lacking
+            assert _lacks_root(protocol, drawn, structures, point) is is_lacking
 
     def test_the_other_side_does_not_stand_for_it(self):
         found = told(
