@@ -6,7 +6,7 @@ from planner.anatomy.names import Part, label_of
 from planner.geometry.frames import FloatArray
 from planner.model import Finding, Needle, Protocol, StructureSet, TargetRegion, Verdict
 from planner.safety.tip_place import asked_places
-from planner.safety.way_rules import unknown_finding
+from planner.safety.way_rules import doubt, unknown_finding
 
 LEVEL_ANGLES = "level_angles"
 SPINE = (
@@ -33,19 +33,6 @@ _LACKS = {
     "disc_obliquity_deg": "the region is no disc derived from labels",
     "safe_triangle_area_mm2": "no root is labelled in the foramen, or the region is drawn",
 }
-
-
-def doubt(constraint: str, note: str) -> Finding:
-    """A caution without a number."""
-    return Finding(
-        constraint=constraint,
-        structure=None,
-        measured=None,
-        required=None,
-        unit="",
-        verdict=Verdict.CAUTION,
-        note=note,
-    )
 
 
 def region_findings(protocol: Protocol, region: TargetRegion, needle: Needle) -> list[Finding]:

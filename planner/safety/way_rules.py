@@ -108,13 +108,22 @@ class WayRule:
 
 def unknown_finding(constraint: str, note: str) -> Finding:
     """A rule that cannot be asked: nothing passes it."""
+    return _without_number(constraint, note, Verdict.UNKNOWN)
+
+
+def doubt(constraint: str, note: str) -> Finding:
+    """A caution without a number."""
+    return _without_number(constraint, note, Verdict.CAUTION)
+
+
+def _without_number(constraint: str, note: str, verdict: Verdict) -> Finding:
     return Finding(
         constraint=constraint,
         structure=None,
         measured=None,
         required=None,
         unit="",
-        verdict=Verdict.UNKNOWN,
+        verdict=verdict,
         note=note,
     )
 

@@ -39,10 +39,10 @@ from planner.safety.pedicle import (
     too_narrow,
 )
 from planner.safety.reference_region import region_at
-from planner.safety.region_doubts import doubt, level_findings, point_findings, region_findings
+from planner.safety.region_doubts import level_findings, point_findings, region_findings
 from planner.safety.target_rules import FARTHEST_MM, length_inside_mm, target_rules
 from planner.safety.tip_place import TIP_RULES, asked_places
-from planner.safety.way_rules import WayRule, directions_lps, unknown_finding
+from planner.safety.way_rules import WayRule, directions_lps, doubt, unknown_finding
 from planner.search.batch import AxisBatch
 from planner.search.gates import Gate, measured, rule_gates
 
