@@ -86,6 +86,17 @@ class TestSlabs:
         points = points[GRID.contains(points, inset_mm=1e-6)]
         assert found.mask.contains(points).all()
 
+    def test_contours_beside_the_slices_keep_their_last_tenth_of_a_millimetre(self):
+        """Up to 0.11 mm off the slices: more than rounding, so none may be moved onto them."""
+        axes, step = turned_axes("of the slices"), GRID.spacing_kji_mm[0] + 0.0363
+        vu = np.array([[-5.0, -5.0], [-5.0, 5.0], [5.0, 5.0], [5.0, -5.0]])
+        levels = step * np.arange(4)
+        found = cover(
+            [GRID.centre_lps_mm + np.column_stack([np.full(4, n), vu]) @ axes.T for n in levels]
+        )
+        end = levels[-1] + step / 2 - 2 * ON_PLANE_MM - 0.005
+        assert found.mask.contains(GRID.centre_lps_mm + np.array([[end, 0.0, 0.0]]) @ axes.T).all()
+
     @pytest.mark.parametrize("kind", KINDS)
     def test_the_growth_is_bounded_as_it_says(self, kind):
         axes = turned_axes(kind)
